@@ -1,0 +1,90 @@
+import type { Provider } from '../runtime/contract';
+
+/** One run of the model: `ids` go in; the tokens at [scoreFrom, scoreTo) of `ids` are scored, each predicted by the one before. scoreFrom >= 1. */
+export interface Window {
+  readonly ids: Uint32Array;
+  readonly scoreFrom: number;
+  readonly scoreTo: number;
+}
+
+export interface WindowOptions {
+  readonly context: number;
+  readonly stride: number;
+}
+
+/** How text becomes ids, from the checkpoint's own files. */
+export interface Tokenizer {
+  /** Entries, added tokens included. */
+  readonly size: number;
+  /** Short description for results: file, type, size. */
+  readonly name: string;
+  /** Ids of the begin and end tokens that the tokenizer's own post-processor adds around one text, if any. */
+  readonly prefix: readonly number[];
+  readonly suffix: readonly number[];
+  /** Ids of the text, without prefix and suffix. Text in one piece; the implementation may cut it where ids cannot change. */
+  encode(text: string): Uint32Array;
+  /** The text of an id, for messages. */
+  tokenOf(id: number): string;
+}
+
+/** How a perplexity is computed. Adding one is one new file and one line in `protocols.ts`. */
+export interface Protocol {
+  readonly id: string;
+  readonly title: string;
+  readonly kind: 'decoder' | 'encoder' | 'encoder-decoder';
+  readonly metric: 'perplexity' | 'pseudo-perplexity';
+  /** One paragraph: what is scored, what is skipped, who publishes with it. */
+  readonly summary: string;
+  /** Whether a benchmark's rows are joined the data-set loader's way (true) or the file is taken as it is. */
+  readonly joinsRows: boolean;
+  /** Defaults where the person gives none. */
+  defaults(maxContext: number): WindowOptions;
+  /** All windows over the text, in text order. @throws `too-few-tokens`, `bad-window` */
+  windows(tokenizer: Tokenizer, text: string, options: WindowOptions): { readonly tokens: number; readonly windows: readonly Window[] };
+}
+
+/** A text with a name. Adding one is one line in `benchmarks.ts`. */
+export interface Benchmark {
+  readonly id: string;
+  readonly title: string;
+  /** Paths below the data folder, tried in order; `sample` comes from the build. */
+  readonly files: readonly string[];
+  /** Known SHA-256 of the file as it is, or null. */
+  readonly sha256: string | null;
+  /** Said wherever it is offered, e.g. that WikiText-2 and -103 share their raw test text. */
+  readonly note: string | null;
+}
+
+/** Everything that makes two perplexities comparable; the type makes it impossible to drop a part. */
+export interface EvaluationSetup {
+  readonly benchmark: string;
+  readonly protocol: string;
+  readonly context: number;
+  readonly stride: number;
+  readonly metric: 'perplexity' | 'pseudo-perplexity';
+  readonly provider: Provider;
+  readonly weightDtype: string;
+  readonly computeDtype: string;
+  readonly textSha256: string;
+  readonly tokenizer: string;
+  readonly limit: number | null;
+}
+
+export interface Evaluation extends EvaluationSetup {
+  /** exp(mean loss). Infinity when it overflows; never NaN (that is the error `not-finite`). */
+  readonly value: number;
+  /** Mean negative log-likelihood in nats over scored tokens. */
+  readonly meanLoss: number;
+  /** The guide's own average where a script weights windows otherwise; null where it is the same. */
+  readonly asPublished: number | null;
+  /** value x SE(mean loss), moving-block bootstrap; null under 20 blocks. */
+  readonly standardError: number | null;
+  readonly standardErrorIid: number | null;
+  readonly tokens: number;
+  readonly scoredTokens: number;
+  readonly windows: number;
+  readonly seconds: number;
+  readonly tokensPerSecond: number;
+  /** Losses in text order, one a scored token: what paired comparisons are made of. Not part of any printed output. */
+  readonly losses: Float32Array;
+}

@@ -1,0 +1,64 @@
+import type { Problem } from '../errors';
+import type { TensorInfo } from '../tensor/tensorInfo';
+
+/** One file that holds weights. */
+export interface CheckpointFile {
+  /** As the person gave it, or as a sibling of it; links not resolved, so the extension still tells the format. */
+  readonly path: string;
+  /** Links resolved: what ONNX Runtime gets, and what a target is compared with. */
+  readonly realPath: string;
+  readonly byteLength: number;
+  /** Checked again before each window is read. */
+  readonly mtimeMs: number;
+  /** Bytes before the first tensor: copied verbatim when the file is rewritten with the same layout. */
+  readonly dataFrom: number;
+  /** `__metadata__`, text to text, kept on writing. */
+  readonly metadata: Readonly<Record<string, string>> | null;
+}
+
+/** A checkpoint without its values: the result of reading headers only. */
+export interface Checkpoint {
+  /** The path the person gave. */
+  readonly path: string;
+  /** Folder of the model (where config.json and the tokenizer would be). */
+  readonly folder: string;
+  /** Name a person knows it by: the folder's or the file's name. */
+  readonly name: string;
+  /** Id in the format registry. */
+  readonly format: string;
+  readonly files: readonly CheckpointFile[];
+  /** Path of the index file of a shard set, null otherwise. */
+  readonly index: string | null;
+  /** In file order, then by offset. Names are unique. */
+  readonly tensors: readonly TensorInfo[];
+  /** Parsed config.json of the folder, untrusted; null when there is none. */
+  readonly config: Readonly<Record<string, unknown>> | null;
+  /** Remarks that do not stop anyone (stray copies, lying totals, gaps...). */
+  readonly problems: readonly Problem[];
+}
+
+/** What a format reads from one file: its tensors and what has to be kept when writing. */
+export interface FileHeader {
+  readonly tensors: readonly Omit<TensorInfo, 'file'>[];
+  readonly metadata: Readonly<Record<string, string>> | null;
+  readonly dataFrom: number;
+  readonly problems: readonly Problem[];
+}
+
+/** A container of tensors. Adding one is one new file and one line in `registry.ts`. */
+export interface Format {
+  readonly id: string;
+  readonly title: string;
+  /** With the dot, lower case. */
+  readonly extensions: readonly string[];
+  /** Names of index files of shard sets, e.g. `model.safetensors.index.json`. */
+  readonly indexSuffix: string | null;
+  /** File names to look for in a model folder, best first. */
+  readonly folderNames: readonly string[];
+  /** True when the first bytes (at most 512) say that the file is of this format, whatever its name is. */
+  sniff(head: Uint8Array, byteLength: number): boolean;
+  /** Reads and validates the header. Every number is bounded before it sizes anything. */
+  readHeader(path: string): FileHeader;
+  /** True when pruning writes this format. */
+  readonly writable: boolean;
+}

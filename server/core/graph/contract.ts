@@ -1,0 +1,52 @@
+/** Bytes of one weight on disk; what an ONNX initializer with external data points at. */
+export interface WeightReference {
+  /** Real path (links resolved). ONNX Runtime refuses links that leave the folder. */
+  readonly realPath: string;
+  readonly from: number;
+  readonly byteLength: number;
+}
+
+/**
+ * How masks get into the graph.
+ * `none`: the plain graph, used for values of written files and for every runtime measurement.
+ * `thresholds`: each maskable weight W becomes Where(|W| <= t, +0, W) after its cast to F32, with its own scalar graph
+ *   input t (t = -1 keeps everything). NaN compares false and is kept.
+ */
+export type Masking = 'none' | 'thresholds';
+
+export interface GraphOptions {
+  readonly masking: Masking;
+  /** Names of the tensors that get a threshold input when masking is `thresholds`. */
+  readonly maskable: readonly string[];
+  /** Tensors whose bytes come from elsewhere (an overlay of pruned tensors). Same dtype and shape. */
+  readonly overlay?: ReadonlyMap<string, WeightReference>;
+  /** Longest window the graph will be run with; needed where RoPE scaling depends on it. */
+  readonly context: number;
+  /** Adds a `logits` output (batch, length, vocab), for golden tests only. */
+  readonly withLogits?: boolean;
+  /**
+   * Ask for one output of the graph fewer tricks: plain MatMul/Softmax attention even where a contrib operator would be
+   * faster. Used by tests and by providers that lack the operator.
+   */
+  readonly plainAttention?: boolean;
+}
+
+/**
+ * A built graph. Inputs: `input_ids` int64 (batch, length); `targets` int64 (batch, scored): the ids to predict;
+ * `positions` int64 (batch, scored): index into the length axis of the hidden state that predicts each target;
+ * and one float scalar `threshold:<tensor>` per maskable tensor. Output: `losses` float32 (batch, scored), natural-log
+ * negative log-likelihood of each target. The head runs only on the scored positions.
+ */
+export interface ModelGraph {
+  /** Serialised ONNX ModelProto; external locations are relative to the root folder of the file system (or drive). */
+  readonly bytes: Uint8Array;
+  /** Name of the threshold input of each maskable tensor, in `GraphOptions.maskable` order. */
+  readonly thresholdInputs: readonly string[];
+  /** Bytes of all weights referenced, as stored. */
+  readonly weightBytes: number;
+  /** Bytes ONNX Runtime will need beyond the mapped weights: the F32 copies of constant-folded casts (0 for F32). */
+  readonly foldedBytes: number;
+  /** Of the activations of one token, a rough bound in bytes; used to refuse before starting. */
+  readonly activationBytesPerToken: number;
+  readonly vocabSize: number;
+}

@@ -1,0 +1,65 @@
+import type { Checkpoint } from '../formats/contract';
+import type { ModelGraph, GraphOptions } from '../graph/contract';
+
+/**
+ * What a tensor does. `buffer` values are not parameters (causal masks, position ids, inverse frequencies).
+ * Experts and later families add roles here; views take the list from the `catalog`.
+ */
+export const roles = [
+  'embedding', 'position', 'attention.qkv', 'attention.query', 'attention.key', 'attention.value', 'attention.out',
+  'mlp.gate', 'mlp.up', 'mlp.down', 'norm', 'bias', 'head', 'buffer', 'other',
+] as const;
+export type Role = (typeof roles)[number];
+
+export interface TensorRole {
+  readonly role: Role;
+  /** Block number, null outside the blocks. */
+  readonly layer: number | null;
+  /** Group shown in the tree and the roll-up: `h.0`, `model.layers.3`, `wte`. */
+  readonly group: string;
+  /** In the prunable set by default. */
+  readonly prunable: boolean;
+  /** Counts as a parameter (false for buffers). */
+  readonly parameter: boolean;
+  /** Where the inputs run in the last two axes: Linear stores (out, in), GPT-2's Conv1D (in, out). Null for vectors. */
+  readonly orientation: 'out-in' | 'in-out' | null;
+}
+
+/** A family of models. Adding one is one new file and one line in `registry.ts`. */
+export interface Architecture {
+  readonly id: string;
+  readonly title: string;
+  /** Values of config.json's `model_type` that this family reads. */
+  readonly modelTypes: readonly string[];
+  readonly kind: 'decoder' | 'encoder' | 'encoder-decoder';
+  /** True when names alone say so (used where there is no config). */
+  matchesNames(names: ReadonlySet<string>): boolean;
+  /** The role of one tensor, by its stored name. */
+  role(name: string, shape: readonly number[]): TensorRole;
+  /** Pairs of names that the config ties (first is the one that is kept), whether or not both are stored. */
+  tied(config: Readonly<Record<string, unknown>>): readonly (readonly [string, string])[];
+  /** Longest context the config allows. Throws `unsupported-config`. */
+  maxContext(config: Readonly<Record<string, unknown>>): number;
+  /**
+   * Builds the evaluation graph: token ids in, per-token losses out, weights by reference.
+   * Null when the family only inspects and prunes.
+   * @throws CheckpointError `unsupported-config`, `tensor-missing`, `tensor-shape-differs`, `no-config`
+   */
+  readonly buildGraph: ((checkpoint: Checkpoint, options: GraphOptions) => ModelGraph) | null;
+}
+
+/** A checkpoint with its architecture applied: what everything above the formats works on. */
+export interface Model {
+  readonly checkpoint: Checkpoint;
+  /** Null when no architecture matched; roles then come from names alone and `problems` says so. */
+  readonly architecture: Architecture | null;
+  /** One per tensor, same order as `checkpoint.tensors`. */
+  readonly roles: readonly TensorRole[];
+  /**
+   * Groups of stored tensors that are one parameter, by name; the first is the one counted, pruned and shown.
+   * Tied = the same storage, or tied by the config and equal byte for byte.
+   */
+  readonly tied: readonly (readonly string[])[];
+  /** checkpoint.problems and what the architecture adds (buffers stored, tied copies that differ, unknown architecture). */
+  readonly problems: Checkpoint['problems'];
+}

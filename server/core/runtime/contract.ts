@@ -1,0 +1,33 @@
+/** ONNX Runtime's words. `auto` picks the first that works and says which. */
+export const providers = ['cpu', 'webgpu', 'cuda', 'dml', 'coreml'] as const;
+export type Provider = (typeof providers)[number];
+
+export interface SessionOptions {
+  readonly provider: Provider;
+  /** intra-op threads of the CPU provider. */
+  readonly threads: number;
+  /** Held fixed within one comparison: prepacked and plain weights differ in the last bits. */
+  readonly prepacking: boolean;
+}
+
+/** One window (or a batch of equal-length windows) to score. */
+export interface WindowBatch {
+  /** (batch, length) token ids, flat. */
+  readonly inputIds: BigInt64Array;
+  readonly batch: number;
+  readonly length: number;
+  /** (batch, scored) index of the predicting position, and the id to predict, flat. */
+  readonly positions: BigInt64Array;
+  readonly targets: BigInt64Array;
+}
+
+/**
+ * One ONNX Runtime session in a child process. One request at a time; a window blocks the child, never the caller.
+ * When the child is killed (cancel after 500 ms) or dies, the next call makes it again from the same graph.
+ */
+export interface Session {
+  readonly provider: Provider;
+  /** Losses (batch * scored), F32, and the milliseconds that `session.run` itself took inside the child. */
+  run(batch: WindowBatch, thresholds: Float32Array | null, signal?: AbortSignal): Promise<{ losses: Float32Array; ms: number; logits?: Float32Array }>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,210 @@
+/**
+ * What each verb prints with --json. This file is the single source: `protocol/schemas.json` is generated from it
+ * (`npm run schemas`) and a test validates what each verb prints. Imports nothing.
+ *
+ * Non-finite numbers travel as text, because JSON has none; null means not applicable (0/0, an empty tensor).
+ */
+export type Num = number | 'NaN' | 'Infinity' | '-Infinity';
+
+export interface ProblemJson {
+  code: string;
+  where: { file?: string; tensor?: string; key?: string; line?: number };
+  detail: string;
+}
+
+export interface InspectJson {
+  format: string;
+  path: string;
+  files: { path: string; bytes: number }[];
+  parameters: number;
+  tensorCount: number;
+  bytes: number;
+  /** Elements by dtype. */
+  dtypes: Record<string, number>;
+  architecture: string | null;
+  tied: string[][];
+  problems: ProblemJson[];
+  tensors: { name: string; dtype: string; shape: number[]; parameters: number; bytes: number; role: string; layer: number | null; prunable: boolean }[];
+}
+
+export interface StatsNumbers {
+  parameters: number;
+  zeros: number;
+  nan: number;
+  inf: number;
+  aboveThreshold: number | null;
+  fractionAbove: number | null;
+  min: Num | null;
+  max: Num | null;
+  mean: Num | null;
+  std: Num | null;
+  absMax: Num | null;
+}
+
+export interface StatsJson {
+  threshold: number | null;
+  overall: StatsNumbers;
+  stored: StatsNumbers;
+  prunable: StatsNumbers;
+  layers: (StatsNumbers & { layer: number; prunable: StatsNumbers })[];
+  tensors: (StatsNumbers & { name: string })[];
+}
+
+export interface PruneJson {
+  out: string;
+  method: string;
+  scope: 'global' | 'tensor' | 'row';
+  /** "unstructured" or e.g. "2:4". */
+  pattern: string;
+  target: number;
+  achieved: number | null;
+  achievedTotal: number | null;
+  threshold: Num | null;
+  scopeParameters: number;
+  selected: number;
+  changed: number;
+  prunedParameters: number;
+  tensors: { name: string; sparsityBefore: number | null; sparsityAfter: number | null; changed: number }[];
+  bytes: number;
+  seconds: number;
+  problems: ProblemJson[];
+}
+
+export interface EvalJson {
+  benchmark: string;
+  protocol: string;
+  context: number;
+  stride: number;
+  metric: 'perplexity' | 'pseudo-perplexity';
+  value: Num;
+  meanLoss: Num;
+  asPublished: Num | null;
+  standardError: Num | null;
+  standardErrorIid: Num | null;
+  tokens: number;
+  scoredTokens: number;
+  windows: number;
+  limit: number | null;
+  provider: string;
+  weightDtype: string;
+  computeDtype: string;
+  seconds: number;
+  tokensPerSecond: number;
+  textSha256: string;
+  tokenizer: string;
+  problems: ProblemJson[];
+}
+
+export interface Interval { value: Num; low: Num; high: Num }
+
+export interface RuntimeJson {
+  /** Median milliseconds a window of the pruned weights, and of the baseline, in interleaved order. */
+  medianMs: number;
+  baselineMedianMs: number;
+  /** Median of paired ratios pruned / baseline with its interval. */
+  ratio: Interval;
+  /** What the interval says. */
+  verdict: 'no difference' | 'faster' | 'slower' | 'not decided';
+  pairs: number;
+  context: number;
+  threads: number;
+  provider: string;
+}
+
+export interface SweepCellJson {
+  level: number;
+  method: string;
+  scope: 'global' | 'tensor' | 'row';
+  pattern: string;
+  benchmark: string;
+  protocol: string;
+  achieved: number | null;
+  achievedTotal: number | null;
+  threshold: Num | null;
+  value: Num | null;
+  meanLoss: Num | null;
+  standardError: Num | null;
+  standardErrorIid: Num | null;
+  ratioToBaseline: Interval | null;
+  /** `no difference` = the whole interval lies within the stated margin. Null for the baseline. */
+  verdict: 'no difference' | 'better' | 'worse' | 'not decided' | null;
+  /** Size on disk of the weights: as they are, and in three compressed forms. */
+  bytes: { dense: number; deflate: number; bitmask: number; csr: number };
+  runtime: RuntimeJson | null;
+  seconds: number;
+  /** Why there is no value, e.g. a NaN perplexity. */
+  problem: ProblemJson | null;
+}
+
+export interface SweepJson {
+  checkpoint: string;
+  /** Folder of the store. */
+  out: string;
+  setup: {
+    architecture: string | null; parameters: number; prunableParameters: number; weightDtype: string; computeDtype: string; provider: string;
+    context: number; stride: number; limit: number | null; tokens: number; scoredTokens: number; windows: number; textSha256: string; tokenizer: string;
+    /** Relative margin of `no difference`. */
+    margin: number; seed: number; threads: number; winnow: string; started: string;
+  };
+  cells: SweepCellJson[];
+}
+
+export interface CompareJson {
+  a: string;
+  b: string;
+  identical: boolean;
+  tensors: {
+    name: string;
+    status: 'same' | 'differs' | 'only-in-a' | 'only-in-b' | 'shape-differs' | 'dtype-differs';
+    maxAbsDifference: Num | null;
+    sparsityA: number | null;
+    sparsityB: number | null;
+  }[];
+}
+
+export interface ConvertJson { out: string; dtype: string | null; tensors: number; bytes: number; seconds: number; problems: ProblemJson[] }
+
+export interface ReproduceJson {
+  rows: { checkpoint: string; benchmark: string; protocol: string; setting: string; published: number; tolerance: number; source: string; status: 'agrees' | 'differs' | 'not run'; value: Num | null; reason: string | null }[];
+}
+
+export interface CatalogEntry { id: string; title: string; summary: string }
+export interface CatalogJson {
+  formats: (CatalogEntry & { extensions: string[]; writable: boolean })[];
+  methods: (CatalogEntry & { scopes: string[]; defaultScope: string; patterns: string[]; needsCalibration: boolean })[];
+  architectures: (CatalogEntry & { kind: string; evaluates: boolean })[];
+  benchmarks: (CatalogEntry & { available: boolean; note: string | null })[];
+  protocols: (CatalogEntry & { kind: string; metric: string })[];
+  providers: (CatalogEntry & { available: boolean; reason: string | null })[];
+}
+
+export interface DoctorJson {
+  winnow: string;
+  node: string;
+  platform: string;
+  cpus: number;
+  memoryTotal: number;
+  memoryFree: number;
+  onnxruntime: string;
+  io: { mmap: boolean; reason: string | null };
+  providers: { id: string; available: boolean; reason: string | null }[];
+  dataFolder: string | null;
+  missing: { what: string; how: string }[];
+}
+
+/** One line of a job's progress file, and what a progress notification carries. */
+export interface JobProgressJson { stage: string; done: number; total: number | null; unit: string; note?: string }
+
+/** Verb -> what it prints. */
+export interface VerbOutputs {
+  inspect: InspectJson;
+  stats: StatsJson;
+  prune: PruneJson;
+  eval: EvalJson;
+  sweep: SweepJson;
+  compare: CompareJson;
+  convert: ConvertJson;
+  reproduce: ReproduceJson;
+  catalog: CatalogJson;
+  doctor: DoctorJson;
+}
