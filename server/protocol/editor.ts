@@ -114,6 +114,11 @@ export interface EditorMethods {
   inspect: { params: { path: string }; result: Facts };
   /** Rows [from, to) of the tree with the given groups expanded, optionally filtered by a substring. */
   rows: { params: { path: string; expanded: NodeId[]; from: number; to: number; filter: string; sort: 'file' | 'parameters' | 'name' }; result: { total: number; rows: Row[] } };
+  /**
+   * Where a node stands once its group is expanded too: `index` among the rows, null when the filter hides it. A heat cell stands
+   * for its largest tensor; `id` is then that tensor's. `group` is the id to add to `expanded`, null for a node at depth 0.
+   */
+  locate: { params: { path: string; id: NodeId; expanded: NodeId[]; filter: string; sort: 'file' | 'parameters' | 'name' }; result: { id: NodeId; group: NodeId | null; index: number | null } };
   /** One exact pass over the file. Progress comes as `scanProgress`. Answered from the cache when nothing changed. */
   scan: { params: { path: string }; result: { seconds: number; bytes: number; cached: boolean } };
   /** Curves of at most 500 nodes a call. */
