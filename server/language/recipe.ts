@@ -1,0 +1,184 @@
+/** Reads `*.winnow.yaml`: what to prune and measure, with every complaint on the exact key or value. Knows no LSP. */
+import { isMap, isScalar, LineCounter, parseDocument, type Node, type Pair } from 'yaml';
+import { nearest } from './nearest';
+import { readLevel, readList, readPattern, readText, readWhole, type Complain } from './recipeValues';
+
+/** A recipe as written, defaults filled in where they are the same for every model; null = the verb's own default. */
+export interface Recipe {
+  /** As written: relative to the recipe's folder, which is the default. */
+  readonly checkpoint: string;
+  readonly method: string;
+  readonly scope: 'global' | 'tensor' | 'row' | null;
+  /** `unstructured` or e.g. `2:4`. */
+  readonly pattern: string;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** Fractions 0..1, as written, null for the verb's default. */
+  readonly levels: readonly number[] | null;
+  readonly benchmarks: readonly string[] | null;
+  /** A text file instead of benchmarks, relative to the recipe. */
+  readonly text: string | null;
+  readonly protocol: string | null;
+  readonly context: number | null;
+  readonly stride: number | null;
+  readonly limit: number | null;
+  readonly provider: string | null;
+  readonly out: string | null;
+  readonly seed: number;
+}
+
+/** One complaint. `from`/`to` are offsets into the text, `line` counts from 1. */
+export interface RecipeDiagnostic {
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+  readonly key: string | null;
+  readonly from: number;
+  readonly to: number;
+  readonly line: number;
+}
+
+/** A level with the place it was written at. */
+export interface LevelMark { readonly value: number; readonly from: number; readonly to: number; readonly line: number }
+
+export interface ParsedRecipe {
+  /** Null as soon as one diagnostic is an error: nothing is started from a half-understood recipe. */
+  readonly recipe: Recipe | null;
+  readonly diagnostics: readonly RecipeDiagnostic[];
+  /** The levels that are sound, whatever else is wrong. */
+  readonly levels: readonly LevelMark[];
+}
+
+/** Ids to check against; what is not given is not checked. */
+export interface KnownIds {
+  readonly methods?: readonly string[];
+  readonly benchmarks?: readonly string[];
+  readonly protocols?: readonly string[];
+  readonly providers?: readonly string[];
+}
+
+export const recipeKeys = ['checkpoint', 'method', 'scope', 'pattern', 'include', 'exclude', 'levels', 'sparsity', 'benchmarks', 'text', 'protocol', 'context', 'stride', 'limit', 'provider', 'out', 'seed'] as const;
+type RecipeKey = (typeof recipeKeys)[number];
+
+/** A recipe is a page, not a data set. */
+export const MAX_RECIPE_CHARACTERS = 1 << 20;
+
+/**
+ * Parses a recipe. Never throws. `sparsity: 0.5` is read as `levels: [0.5]`; percent signs, quotes and decimal commas
+ * are refused with the number that was meant.
+ */
+export function parseRecipe(text: string, known: KnownIds = {}): ParsedRecipe {
+  const diagnostics: RecipeDiagnostic[] = [];
+  const lines = new LineCounter();
+  const at = (from: number, to: number, key: string | null, message: string, severity: 'error' | 'warning' = 'error'): void => {
+    const start = Math.max(0, Math.min(from, text.length)), end = Math.max(start, Math.min(to, text.length));
+    diagnostics.push({ severity, message, key, from: start, to: end, line: Math.max(1, lines.linePos(start).line) });
+  };
+  const refused = (): ParsedRecipe => ({ recipe: null, diagnostics, levels: [] });
+  if (text.length > MAX_RECIPE_CHARACTERS) { at(0, 0, null, `A recipe has at most ${MAX_RECIPE_CHARACTERS} characters; this has ${text.length}.`); return refused(); }
+
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, merge: false });
+  for (const error of document.errors) {
+    const duplicate = error.code === 'DUPLICATE_KEY' ? keyAt(document.contents, error.pos[0]) : null;
+    at(error.pos[0], duplicate ? error.pos[0] + duplicate.length : error.pos[1], duplicate,
+      duplicate ? `${duplicate} is given twice; give each key once.` : `${tidy(error.message)}${error.code === 'TAB_AS_INDENT' ? ' (indent with blanks, not tabs)' : ''}`);
+  }
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
+    at(0, 0, null, 'The recipe is empty; it needs at least levels, such as levels: [0.5].');
+    return refused();
+  }
+  if (!isMap(document.contents)) { if (diagnostics.length === 0) at(0, text.length, null, 'A recipe is a map of keys, such as levels: [0.5].'); return refused(); }
+
+  const nodes = new Map<RecipeKey, Node>();
+  const keyNodes = new Map<RecipeKey, Node>();
+  for (const pair of document.contents.items as Pair<Node, Node | null>[]) {
+    const name = isScalar(pair.key) ? String(pair.key.value) : '';
+    const [from, to] = pair.key?.range ?? [0, 0];
+    if (!(recipeKeys as readonly string[]).includes(name)) {
+      const meant = nearest(name, recipeKeys);
+      at(from, to, name, `Unknown key ${name || '(not text)'}${meant ? `; did you mean ${meant}?` : `; keys are ${recipeKeys.join(', ')}.`}`);
+      continue;
+    }
+    const key = name as RecipeKey;
+    if (keyNodes.has(key)) continue;
+    keyNodes.set(key, pair.key);
+    if (pair.value === null || (isScalar(pair.value) && pair.value.value === null)) { at(from, to, key, `${key} has no value.`); continue; }
+    nodes.set(key, pair.value);
+  }
+
+  const complainFor = (key: RecipeKey): Complain => (node, message, severity) => {
+    const range = node?.range ?? keyNodes.get(key)?.range ?? [0, 0];
+    at(range[0], range[1], key, message, severity);
+  };
+  const read = <T>(key: RecipeKey, reader: (node: Node, complain: Complain) => T | null): T | null => {
+    const node = nodes.get(key);
+    return node ? reader(node, complainFor(key)) : null;
+  };
+  const text1 = (key: RecipeKey): string | null => read(key, (node, complain) => readText(node, key, complain));
+  const whole = (key: RecipeKey, least: number, most: number): number | null => read(key, (node, complain) => readWhole(node, key, least, most, complain));
+  const texts = (key: RecipeKey): string[] | null => read(key, (node, complain) => readList(node, key, complain, (item) => readText(item, key, complain))?.items ?? null);
+  const oneOf = (key: RecipeKey, value: string | null, ids: readonly string[] | undefined): void => {
+    if (value === null || !ids || ids.includes(value)) return;
+    const meant = nearest(value, ids);
+    complainFor(key)(nodes.get(key) ?? null, `${key} takes ${ids.join(', ')}; ${value} is none of them${meant ? `: did you mean ${meant}?` : '.'}`);
+  };
+
+  const scope = text1('scope');
+  oneOf('scope', scope, ['global', 'tensor', 'row']);
+  const method = text1('method');
+  oneOf('method', method, known.methods);
+  const protocol = text1('protocol');
+  oneOf('protocol', protocol, known.protocols);
+  const provider = text1('provider');
+  oneOf('provider', provider, known.providers && ['auto', ...known.providers]);
+  const pattern = read('pattern', readPattern);
+
+  const levels: LevelMark[] = [];
+  const levelKey: RecipeKey = nodes.has('levels') ? 'levels' : 'sparsity';
+  if (nodes.has('levels') && nodes.has('sparsity')) complainFor('sparsity')(keyNodes.get('sparsity') ?? null, 'Give levels or sparsity, not both.');
+  read(levelKey, (node, complain) => {
+    const list = readList(node, levelKey, complain, (item) => {
+      const value = readLevel(item, levelKey, complain);
+      if (value !== null) { const [from, to] = item.range ?? [0, 0]; levels.push({ value, from, to, line: lines.linePos(from).line }); }
+      return value;
+    });
+    if (list && list.items.length === 0) complain(node, `${levelKey} is empty; it takes fractions from 0 to 1, such as 0.5.`);
+    return list;
+  });
+  if (pattern && pattern !== 'unstructured') {
+    const [keep, of] = pattern.split(':').map(Number);
+    const implied = 1 - keep / of;
+    for (const level of levels) {
+      if (level.value === 0 || Math.abs(level.value - implied) < 1e-9) continue;
+      at(level.from, level.to, levelKey, `The pattern ${pattern} gives sparsity ${implied}; ${level.value} differs.`);
+    }
+  }
+
+  const benchmarks = read('benchmarks', (node, complain) => readList(node, 'benchmarks', complain, (item) => {
+    const id = readText(item, 'benchmarks', complain);
+    if (id === null || !known.benchmarks || known.benchmarks.includes(id)) return id;
+    const meant = nearest(id, known.benchmarks);
+    complain(item, `Unknown benchmark ${id}${meant ? `; did you mean ${meant}?` : `; there are ${known.benchmarks.join(', ')}.`}`);
+    return null;
+  })?.items ?? null);
+  const textFile = text1('text');
+  if (nodes.has('text') && nodes.has('benchmarks')) complainFor('text')(keyNodes.get('text') ?? null, 'Give benchmarks or text, not both.');
+  const context = whole('context', 2, 1 << 24), stride = whole('stride', 1, 1 << 24);
+  if (context !== null && stride !== null && stride > context) complainFor('stride')(nodes.get('stride') ?? null, `stride takes 1 to context (${context}); ${stride} would skip tokens.`);
+
+  const recipe: Recipe = {
+    checkpoint: text1('checkpoint') ?? '.', method: method ?? 'magnitude', scope: scope as Recipe['scope'], pattern: pattern ?? 'unstructured',
+    include: texts('include') ?? [], exclude: texts('exclude') ?? [], levels: nodes.has('levels') || nodes.has('sparsity') ? levels.map((level) => level.value) : null,
+    benchmarks, text: textFile, protocol, context, stride, limit: whole('limit', 1, 1 << 30), provider, out: text1('out'), seed: whole('seed', 0, 2 ** 32 - 1) ?? 0,
+  };
+  diagnostics.sort((a, b) => a.from - b.from);
+  return { recipe: diagnostics.some((d) => d.severity === 'error') ? null : recipe, diagnostics, levels };
+}
+
+const tidy = (message: string): string => `${message.split('\n')[0].replace(/[\s.:]+$/, '')}.`;
+
+/** Name of the key that starts at `offset`, null when none does. */
+function keyAt(contents: unknown, offset: number): string | null {
+  if (!isMap(contents)) return null;
+  for (const pair of contents.items as Pair<Node, Node | null>[]) if (pair.key?.range?.[0] === offset && isScalar(pair.key)) return String(pair.key.value);
+  return null;
+}

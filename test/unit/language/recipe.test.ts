@@ -1,0 +1,114 @@
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseRecipe, type ParsedRecipe } from '../../../server/language/recipe';
+
+const errorsOf = (parsed: ParsedRecipe) => parsed.diagnostics.filter((d) => d.severity === 'error');
+
+const page = `checkpoint: ./gpt2-xl
+method: magnitude
+scope: global
+pattern: unstructured
+exclude: ["*.wte.weight"]
+levels: [0.1, 0.5, 0.9, 0.95, 0.99]
+benchmarks: [wikitext-2-raw, wikitext-103]
+protocol: hf-stride
+context: 1024
+stride: 512
+provider: auto
+out: ./runs/gpt2-xl
+`;
+
+test('the recipe of the design is read whole and without complaint', () => {
+  const known = { methods: ['magnitude'], benchmarks: ['wikitext-2-raw', 'wikitext-103'], protocols: ['hf-stride'], providers: ['cpu'] };
+  const { recipe, diagnostics, levels } = parseRecipe(page, known);
+  assert.deepEqual(diagnostics, []);
+  assert.deepEqual(recipe, {
+    checkpoint: './gpt2-xl', method: 'magnitude', scope: 'global', pattern: 'unstructured', include: [], exclude: ['*.wte.weight'], levels: [0.1, 0.5, 0.9, 0.95, 0.99],
+    benchmarks: ['wikitext-2-raw', 'wikitext-103'], text: null, protocol: 'hf-stride', context: 1024, stride: 512, limit: null, provider: 'auto', out: './runs/gpt2-xl', seed: 0,
+  });
+  assert.deepEqual(levels.map((level) => page.slice(level.from, level.to)), ['0.1', '0.5', '0.9', '0.95', '0.99']);
+  assert.ok(levels.every((level) => level.line === 6));
+});
+
+// [text, the exact characters complained about, a word of the sentence]
+const wrong: [string, string, RegExp][] = [
+  ['levels: [0.5, 1.5]\n', '1.5', /above 1.*0\.015/],
+  ['levels:\n  - 0.5\n  - -0.1\n', '-0.1', /below 0/],
+  ['levels: [.nan]\n', '.nan', /not finite/],
+  ['levels: [.inf]\n', '.inf', /not finite/],
+  ['sparsity: yes\n', 'yes', /not a number/],
+  ['sparsity: true\n', 'true', /not a number/],
+  ['sparsity: 0,5\n', '0,5', /0\.5 with a point/],
+  ['sparsity: 50%\n', '50%', /write 0\.5/],
+  ['sparsity: 50\n', '50', /write 0\.5/],
+  ['sparsity: "0.5"\n', '"0.5"', /quotes/],
+  ['levels: []\n', '[]', /empty/],
+  ['levels:\n', 'levels', /no value/],
+  ['sparsty: 0.5\n', 'sparsty', /did you mean sparsity/],
+  ['levels: [0.5]\nlevels: [0.9]\n', 'levels', /twice/],
+  ['levels: [0.5]\nsparsity: 0.9\n', 'sparsity', /not both/],
+  ['levels: [0.5]\npattern: "8:8"\n', '"8:8"', /removes nothing/],
+  ['levels: [0.5]\npattern: "4:2"\n', '"4:2"', /more than/],
+  ['pattern: "2:4"\nlevels: [0.75]\n', '0.75', /gives sparsity 0\.5/],
+  ['scope: globl\nlevels: [0.5]\n', 'globl', /did you mean global/],
+  ['method: magnitud\nlevels: [0.5]\n', 'magnitud', /did you mean magnitude/],
+  ['levels: [0.5]\ncontext: 1.5\n', '1.5', /whole number from 2/],
+  ['levels: [0.5]\ncontext: 8\nstride: 9\n', '9', /skip tokens/],
+  ['levels: [0.5]\nbenchmarks: [wikitext2-raw]\n', 'wikitext2-raw', /did you mean wikitext-2-raw/],
+  ['levels: [0.5]\nbenchmarks: [wikitext-2-raw]\ntext: a.txt\n', 'text', /not both/],
+  ['levels: {a: 1}\n', '{a: 1}', /not a number/],
+  ['- 1\n- 2\n', '- 1\n- 2\n', /map of keys/],
+];
+for (const [text, place, sentence] of wrong) {
+  test(`complains at ${JSON.stringify(place)} of ${JSON.stringify(text)}`, () => {
+    const parsed = parseRecipe(text, { methods: ['magnitude', 'wanda'], benchmarks: ['wikitext-2-raw'] });
+    assert.equal(parsed.recipe, null);
+    const found = errorsOf(parsed);
+    assert.equal(found.length, 1, JSON.stringify(found));
+    assert.equal(text.slice(found[0].from, found[0].to).trimEnd(), place.trimEnd());
+    assert.match(found[0].message, sentence);
+    assert.equal(found[0].line, text.slice(0, found[0].from).split('\n').length);
+  });
+}
+
+test('a duplicate key is complained about where it is repeated', () => {
+  assert.equal(errorsOf(parseRecipe('levels: [0.5]\nlevels: [0.9]\n'))[0].line, 2);
+});
+
+test('the pattern implies the level, and agreeing levels are fine', () => {
+  assert.deepEqual(parseRecipe('pattern: "2:4"\n').diagnostics, []);
+  assert.deepEqual(parseRecipe('pattern: "2:4"\nlevels: [0, 0.5]\n').diagnostics, []);
+});
+
+test('numbers in any spelling of YAML are numbers', () => {
+  assert.deepEqual(parseRecipe('levels: [1e-3, .5, 0]\n').recipe?.levels, [0.001, 0.5, 0]);
+});
+
+test('nothing a stranger writes makes the parser throw', () => {
+  const bomb = `a: &a [x,x,x,x]\n${'bcdefgh'.split('').map((c, i) => `${c}: &${c} [*${'abcdefg'[i]},*${'abcdefg'[i]},*${'abcdefg'[i]}]`).join('\n')}\nlevels: *h\n`;
+  for (const text of ['', '\n\n', '# only\n', '\t', '%', '&', ': :', '{', '[[[', '? a\n: b', '---\na: 1\n---\nb: 2\n', '!!js/function x', 'levels: *nope', bomb, '\u0000', '1: 2', 'levels: [null]', '<<: {levels: [1]}']) {
+    const parsed = parseRecipe(text);
+    assert.equal(parsed.recipe, null, text);
+    assert.ok(errorsOf(parsed).length > 0, text);
+    for (const d of parsed.diagnostics) assert.ok(d.from >= 0 && d.to <= text.length && d.from <= d.to && d.line >= 1);
+  }
+});
+
+const cases = path.resolve(import.meta.dirname, '../../../../shared/cases/recipe-edge');
+test('the shared recipe cases behave as their manifest says', { skip: existsSync(cases) ? false : 'SKIPPED: ../shared/cases is absent' }, () => {
+  const manifest = JSON.parse(readFileSync(path.join(cases, '../manifest.json'), 'utf8'));
+  const entry = (Array.isArray(manifest) ? manifest : manifest.cases).find((c: { id: string }) => c.id === 'recipe-edge');
+  for (const name of entry.facts.ok) {
+    const parsed = parseRecipe(readFileSync(path.join(cases, `${name}.yaml`), 'utf8'));
+    assert.ok(parsed.recipe, name);
+    assert.equal(parsed.diagnostics.length, name === 'one' ? 1 : 0, name);
+    if (name === 'scinot') assert.deepEqual(parsed.recipe.levels, [entry.facts.scinot_value]);
+  }
+  for (const name of [...entry.facts.error, ...entry.facts.error_or_ok_if_documented]) {
+    const parsed = parseRecipe(readFileSync(path.join(cases, `${name}.yaml`), 'utf8'));
+    assert.equal(parsed.recipe, null, name);
+    assert.ok(parsed.diagnostics.every((d) => d.line >= 1 && d.message.length > 10), name);
+  }
+});
