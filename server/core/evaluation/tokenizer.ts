@@ -1,0 +1,132 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { CheckpointError } from '../errors';
+import type { Tokenizer } from './contract';
+import type { CutRule } from './textPieces';
+import { cutRule, cutText } from './textPieces';
+import type { Json } from './tokenizerFiles';
+import { isObject, readTokenizerFiles } from './tokenizerFiles';
+import { likeTransformers, tokenText } from './tokenizerLikeTransformers';
+
+/** Pieces of a long text. Long enough that the call costs nothing, short enough for models that recurse or build a lattice. */
+const PIECE_UNITS = 16_384;
+
+/** No published vocabulary comes near; an id above this is a broken file and would size an array. */
+const MAX_TOKEN_ID = 16 * 1024 * 1024;
+
+/**
+ * Loads the tokenizer of a model folder: tokenizer.json, or GPT-2's vocab.json and merges.txt, with what
+ * tokenizer_config.json adds; the same ids as transformers' `AutoTokenizer` gives.
+ *
+ * @throws CheckpointError `no-tokenizer`, `tokenizer-broken`
+ */
+export function loadTokenizer(folder: string): Tokenizer {
+  const files = readTokenizerFiles(folder);
+  const broken = (detail: string): CheckpointError => new CheckpointError('tokenizer-broken', { file: files.file }, detail);
+  const model = files.tokenizer.model;
+  if (!isObject(model)) throw broken('no "model" in it');
+  const json = likeTransformers(files.tokenizer, files.config, modelTypeOf(folder));
+  checkIds(json, broken);
+  let library: LibraryTokenizer, continued: LibraryTokenizer;
+  try {
+    library = makeLibrary(json, files.config);
+    const plain = withoutPrepend(json.normalizer);
+    continued = plain === json.normalizer ? library : makeLibrary({ ...json, normalizer: plain }, files.config);
+  } catch (error) {
+    throw broken(error instanceof Error ? error.message : String(error));
+  }
+  const added = (json.added_tokens as Json[]).map((token) => String(token.content)).filter((content) => content !== '');
+  const rule = addedTokensAllowCuts(json.added_tokens as Json[]) ? cutRule(json) : null;
+  const vocabulary = library.get_vocab();
+  let highest = -1;
+  for (const id of vocabulary.values()) if (id > highest) highest = id;
+  const around = aroundText(library, json, files.config, broken);
+
+  return {
+    size: highest + 1,
+    name: `${path.basename(files.file)} ${typeof model.type === 'string' ? model.type : 'BPE'} ${highest + 1}`,
+    ...around,
+    encode: (text) => {
+      const wholeOnly = continued !== library && added.some((content) => text.includes(content));
+      return encodePieces(text, wholeOnly ? null : rule, library, continued, broken);
+    },
+    tokenOf: (id) => library.id_to_token(id) ?? `#${id}`,
+  };
+}
+
+function makeLibrary(json: Json, config: Json): LibraryTokenizer {
+  // The library insists on all five keys; a file that leaves one out means null.
+  return new LibraryTokenizer({ normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, ...json }, config);
+}
+
+function encodePieces(text: string, rule: CutRule | null, first: LibraryTokenizer, rest: LibraryTokenizer, broken: (detail: string) => CheckpointError): Uint32Array {
+  const pieces = rule === null ? [text] : cutText(text, rule, PIECE_UNITS);
+  const chunks = pieces.map((piece, i) => (i === 0 ? first : rest).encode(piece, { add_special_tokens: false }).ids);
+  const ids = new Uint32Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    for (const id of chunk) {
+      if (id === undefined) throw broken('a piece of the text has no id and there is no unknown token');
+      ids[at++] = id;
+    }
+  }
+  return ids;
+}
+
+/** What the post-processor puts before and after one text. */
+function aroundText(library: LibraryTokenizer, json: Json, config: Json, broken: (detail: string) => CheckpointError): { prefix: number[]; suffix: number[] } {
+  const flagged = typeof config.add_bos_token === 'boolean' || typeof config.add_eos_token === 'boolean';
+  if (flagged) {
+    const one = (flag: unknown, token: unknown, fallback: string): number[] => {
+      const content = tokenText(token) ?? (String(config.tokenizer_class).startsWith('LlamaTokenizer') ? fallback : null);
+      const id = flag === true && content !== null ? library.token_to_id(content) : undefined;
+      return id === undefined ? [] : [id];
+    };
+    return { prefix: one(config.add_bos_token, config.bos_token, '<s>'), suffix: one(config.add_eos_token, config.eos_token, '</s>') };
+  }
+  if (json.post_processor === null || json.post_processor === undefined) return { prefix: [], suffix: [] };
+  // Encode a text that is one token and see what appears around it.
+  const probe = 'a';
+  const bare = library.encode(probe, { add_special_tokens: false }).ids;
+  const full = library.encode(probe).ids;
+  for (let at = 0; at + bare.length <= full.length; at++) {
+    if (bare.every((id, i) => full[at + i] === id)) return { prefix: full.slice(0, at), suffix: full.slice(at + bare.length) };
+  }
+  throw broken('its post-processor does not keep the text');
+}
+
+/** The normaliser for a piece that is not the start of the text. */
+function withoutPrepend(normalizer: unknown): unknown {
+  if (!isObject(normalizer)) return normalizer;
+  if (normalizer.type === 'Prepend') return null;
+  if (normalizer.type !== 'Sequence' || !Array.isArray(normalizer.normalizers)) return normalizer;
+  const kept = normalizer.normalizers.filter((n: unknown) => !(isObject(n) && n.type === 'Prepend'));
+  return kept.length === normalizer.normalizers.length ? normalizer : { ...normalizer, normalizers: kept };
+}
+
+/** A cut must not fall into an added token, nor take away the blanks that one strips on its right. */
+const addedTokensAllowCuts = (added: readonly Json[]): boolean =>
+  added.every((token) => !/\p{L} /u.test(String(token.content)) && !(token.rstrip === true && /\p{L}$/u.test(String(token.content))));
+
+function checkIds(json: Json, broken: (detail: string) => CheckpointError): void {
+  const check = (name: unknown, id: unknown): void => {
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > MAX_TOKEN_ID) throw broken(`token ${JSON.stringify(name)} has the id ${JSON.stringify(id)}`);
+  };
+  const model = json.model as Json;
+  const vocab = model.vocab;
+  if (isObject(vocab)) for (const [name, id] of Object.entries(vocab)) check(name, id);
+  else if (!Array.isArray(vocab)) throw broken('no "vocab" in its model');
+  if ((model.type === 'BPE' || model.type === undefined) && isObject(vocab) && !Array.isArray(model.merges)) throw broken('no "merges" in its model');
+  for (const token of json.added_tokens as Json[]) check(token.content, token.id);
+}
+
+/** `model_type` of the folder's config.json; null when there is none or it cannot be read (others complain about that). */
+function modelTypeOf(folder: string): string | null {
+  try {
+    const config: unknown = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8'));
+    return isObject(config) && typeof config.model_type === 'string' ? config.model_type : null;
+  } catch {
+    return null;
+  }
+}
