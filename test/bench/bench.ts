@@ -1,0 +1,148 @@
+/** DESIGN section 8, measured. Run by `npm run bench`; see run.mjs. Prints a table and writes build/bench/results.json. */
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { runJob } from '../../server/core/job';
+import { openModel } from '../../server/core/models/openModel';
+import { scanModel } from '../../server/core/stats/scan';
+import { makePool } from '../../server/core/workers/pool';
+import { writeCheckpoint } from '../fixtures/synthesise';
+import { gb, median, mib, runMeasured, spread } from './measure';
+
+const root = path.resolve(__dirname, '../..');
+const work = path.join(root, 'build/bench');
+const cli = path.join(root, 'dist/cli.js');
+const shared = path.join(root, '../shared');
+const words = process.argv.slice(2);
+const only = words.includes('--only') ? words[words.indexOf('--only') + 1].split(',') : null;
+const wanted = (name: string): boolean => only === null || only.includes(name);
+const repeats = words.includes('--quick') ? 3 : 5;
+const threads = Math.min(2, os.cpus().length);
+const rows: { work: string; measured: string; bar: string; holds: boolean | null }[] = [];
+
+function row(what: string, measured: string, bar: string, holds: boolean | null): void {
+  rows.push({ work: what, measured, bar, holds });
+  console.log(`${holds === null ? ' ' : holds ? '+' : '-'} ${what}: ${measured}   [${bar}]`);
+}
+
+interface Inventory { tensors: Record<string, number[]> }
+const inventory = (name: string): Record<string, number[]> => (JSON.parse(readFileSync(path.join(shared, 'big', name, 'tensors.json'), 'utf8')) as Inventory).tensors;
+
+function bigCheckpoint(dtype: 'F32' | 'BF16'): string {
+  const folder = path.join(work, `gpt2-xl-${dtype}`), file = path.join(folder, 'model.safetensors');
+  if (!existsSync(file)) {
+    writeCheckpoint(file, inventory('gpt2-xl'), { dtype, seed: 1 });
+    cpSync(path.join(shared, 'big/gpt2-xl/config.json'), path.join(folder, 'config.json'));
+  }
+  return folder;
+}
+
+const seconds = async (body: () => Promise<unknown>): Promise<number> => {
+  const start = process.hrtime.bigint();
+  await body();
+  return Number(process.hrtime.bigint() - start) / 1e9;
+};
+const shell = (command: string): Promise<number> => seconds(() => runMeasured('sh', ['-c', command]));
+
+async function benchInspect(): Promise<void> {
+  const folder = path.join(work, 'wide');
+  const tensors = Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`model.layers.${i >> 3}.mlp.part${i & 7}.weight`, [1000, 1000]]));
+  if (!existsSync(folder)) writeCheckpoint(path.join(folder, 'model.safetensors'), tensors, { dtype: 'BF16' });
+  const times: number[] = [];
+  for (let i = 0; i < repeats; i++) times.push(1000 * await seconds(async () => { openModel(folder); }));
+  row('inspect, 3,000 tensors, 6 GB, ms (process start excluded)', spread(times, 0), '< 300 ms', median(times) < 300);
+  rmSync(folder, { recursive: true });
+}
+
+async function benchScan(): Promise<void> {
+  for (const dtype of ['BF16', 'F32'] as const) {
+    const folder = bigCheckpoint(dtype), file = path.join(folder, 'model.safetensors');
+    await shell(`cat '${file}' > /dev/null`); // fills the page cache
+    const model = openModel(folder), pool = makePool({ threads }), ours: number[] = [], cats: number[] = [];
+    await runJob(scanModel(model, { threshold: null, io: 'auto' }, pool)); // starts the workers
+    for (let i = 0; i < repeats; i++) {
+      cats.push(await shell(`cat '${file}' > /dev/null`));
+      ours.push(await seconds(() => runJob(scanModel(model, { threshold: 0.02, io: 'auto' }, pool))));
+    }
+    await pool.close();
+    const ratios = ours.map((value, i) => cats[i] / value), size = model.checkpoint.files[0].byteLength;
+    row(`full exact statistics, ${dtype}, ${gb(size)}, ${threads} threads: share of the speed of cat`, `${spread(ratios)} at ${(size / 1e9 / median(ours)).toFixed(1)} GB/s (cat ${(size / 1e9 / median(cats)).toFixed(1)})`, '>= 0.60, aim 0.90', median(ratios) >= 0.6);
+  }
+}
+
+async function benchPrune(): Promise<void> {
+  for (const dtype of ['F32', 'BF16'] as const) {
+    const folder = bigCheckpoint(dtype), file = path.join(folder, 'model.safetensors'), out = path.join(work, 'out');
+    const idle = await runMeasured(process.execPath, [cli, '--version']);
+    const prunes: number[] = [], copies: number[] = [], memory: number[] = [];
+    await shell(`cat '${file}' > /dev/null`);
+    for (let i = 0; i < repeats; i++) {
+      rmSync(out, { recursive: true, force: true });
+      copies.push(await shell(`cp --reflink=never '${file}' '${work}/copy' && sync '${work}/copy'`));
+      rmSync(path.join(work, 'copy'));
+      const ran = await runMeasured(process.execPath, [cli, 'prune', folder, '--sparsity', '0.5', '--out', out, '--json']);
+      prunes.push(ran.seconds); memory.push(ran.peakAnon - idle.peakAnon);
+    }
+    rmSync(out, { recursive: true, force: true });
+    const ratios = prunes.map((value, i) => value / copies[i]);
+    row(`global magnitude prune, ${dtype}: x of cp + sync`, `${spread(ratios)} (prune ${spread(prunes, 1)} s, cp ${spread(copies, 1)} s)`, '<= 1.5', median(ratios) <= 1.5);
+    row(`extra memory while pruning, ${dtype} (RssAnon of the tree less idle)`, mib(Math.max(...memory)), '< 300 MiB', Math.max(...memory) < 300 * 2 ** 20);
+  }
+}
+
+async function benchTorch(): Promise<void> {
+  const python = process.env.WINNOW_PYTHON ?? 'python3';
+  const peer = JSON.parse((await runMeasured(python, [path.join(__dirname, 'torchPrune.py'), '126e6'])).stdout) as { weights: number; seconds: number; extraBytes: number };
+  const folder = path.join(work, 'peer');
+  const tensors = Object.fromEntries(Array.from({ length: Math.floor(peer.weights / 9e6) }, (_, i) => [`model.layers.${i}.mlp.up_proj.weight`, [3000, 3000]]));
+  writeCheckpoint(path.join(folder, 'model.safetensors'), tensors, { dtype: 'F32' });
+  const times: number[] = [];
+  for (let i = 0; i < repeats; i++) {
+    rmSync(path.join(work, 'out'), { recursive: true, force: true });
+    const ran = await runMeasured(process.execPath, [cli, 'prune', folder, '--sparsity', '0.5', '--out', path.join(work, 'out'), '--json']);
+    times.push((JSON.parse(ran.stdout) as { seconds: number }).seconds);
+  }
+  row(`torch.nn.utils.prune, ${(peer.weights / 1e6).toFixed(0)} M F32 weights: its seconds / ours with reading and writing`, `${(peer.seconds / median(times)).toFixed(0)} x (torch ${peer.seconds.toFixed(1)} s, ours ${spread(times, 3)} s)`, '>= 100 x', peer.seconds / median(times) >= 100);
+  rmSync(folder, { recursive: true });
+}
+
+async function benchPerplexity(): Promise<void> {
+  const python = process.env.WINNOW_PYTHON ?? 'python3', folder = path.join(work, 'gpt2-small');
+  const shapes: Record<string, number[]> = { 'wte.weight': [50257, 768], 'wpe.weight': [1024, 768], 'ln_f.weight': [768], 'ln_f.bias': [768] };
+  for (let i = 0; i < 12; i++) Object.assign(shapes, Object.fromEntries(Object.entries({
+    'ln_1.weight': [768], 'ln_1.bias': [768], 'attn.c_attn.weight': [768, 2304], 'attn.c_attn.bias': [2304], 'attn.c_proj.weight': [768, 768], 'attn.c_proj.bias': [768],
+    'ln_2.weight': [768], 'ln_2.bias': [768], 'mlp.c_fc.weight': [768, 3072], 'mlp.c_fc.bias': [3072], 'mlp.c_proj.weight': [3072, 768], 'mlp.c_proj.bias': [768],
+  }).map(([name, shape]) => [`h.${i}.${name}`, shape])));
+  writeCheckpoint(path.join(folder, 'model.safetensors'), shapes, { dtype: 'F32', seed: 3 });
+  const config = JSON.parse(readFileSync(path.join(shared, 'big/gpt2-xl/config.json'), 'utf8')) as Record<string, unknown>;
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, n_embd: 768, n_head: 12, n_layer: 12 }));
+  cpSync(path.join(shared, 'tokenizers/gpt2'), folder, { recursive: true });
+  const text = path.join(shared, 'data/wikitext-2/wiki.test.raw'), limit = words.includes('--quick') ? 4 : 8;
+  const ratios: number[] = []; let ours = { value: 0, tokensPerSecond: 0 }, theirs = { value: 0, tokensPerSecond: 0 };
+  for (let i = 0; i < Math.min(3, repeats); i++) {
+    const args = ['eval', folder, '--text', text, '--protocol', 'hf-stride', '--context', '1024', '--stride', '1024', '--limit', String(limit), '--provider', 'cpu', '--threads', String(threads), '--json'];
+    ours = JSON.parse((await runMeasured(process.execPath, [cli, ...args])).stdout) as typeof ours;
+    theirs = JSON.parse((await runMeasured(python, [path.join(__dirname, 'perplexity.py'), folder, text, '1024', '1024', String(limit), String(threads)])).stdout) as typeof theirs;
+    ratios.push(ours.tokensPerSecond / theirs.tokensPerSecond);
+  }
+  const error = Math.abs(ours.value - theirs.value) / theirs.value;
+  row('perplexity, GPT-2 small shapes, CPU: tokens/s against transformers + PyTorch', `${spread(ratios)} x (ours ${ours.tokensPerSecond.toFixed(0)}, theirs ${theirs.tokensPerSecond.toFixed(0)})`, '>= 1.3 x, aim 2 x', median(ratios) >= 1.3);
+  row('perplexity, same windows: relative difference', error.toExponential(1), '<= 2e-5', error <= 2e-5);
+  rmSync(folder, { recursive: true });
+}
+
+async function main(): Promise<void> {
+  mkdirSync(work, { recursive: true });
+  console.log(`${os.cpus()[0]?.model ?? 'cpu'}, ${os.cpus().length} cores, Node ${process.versions.node}, commit ${execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim()}`);
+  const haveBig = existsSync(path.join(shared, 'big'));
+  if (wanted('inspect')) await benchInspect();
+  if (wanted('scan') && haveBig) await benchScan();
+  if (wanted('prune') && haveBig) await benchPrune();
+  if (wanted('torch')) await benchTorch();
+  if (wanted('perplexity') && existsSync(path.join(shared, 'tokenizers/gpt2'))) await benchPerplexity();
+  writeFileSync(path.join(root, 'build/bench-results.json'), JSON.stringify(rows, null, 1));
+  if (!words.includes('--keep')) rmSync(work, { recursive: true, force: true });
+}
+
+void main().catch((error: unknown) => { console.error(error); process.exitCode = 1; });
