@@ -40,6 +40,8 @@ export interface GraphOptions {
 export interface ModelGraph {
   /** Serialised ONNX ModelProto; external locations are relative to the root folder of the file system (or drive). */
   readonly bytes: Uint8Array;
+  /** That folder, `/` or a drive root: where ONNX Runtime is told that external data begins. */
+  readonly root: string;
   /** Name of the threshold input of each maskable tensor, in `GraphOptions.maskable` order. */
   readonly thresholdInputs: readonly string[];
   /** Bytes of all weights referenced, as stored. */

@@ -1,0 +1,90 @@
+import { MICROSOFT } from './builder';
+import type { GraphBuilder, Value } from './builder';
+
+/** How many heads, how wide, how they are scaled and how far they look back. */
+export interface AttentionShape {
+  readonly heads: number;
+  /** Key and value heads; divides `heads`. */
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Multiplies the scores. */
+  readonly scale: number;
+  /** A token sees itself and the `slidingWindow - 1` tokens before it; null sees everything before. */
+  readonly slidingWindow: number | null;
+}
+
+/** What attention needs to know of the window, made once a graph. */
+export interface AttentionContext {
+  /** Additive masks (length, length) of 0 and -inf for plain attention, by sliding window. */
+  readonly masks: Map<number | null, Value>;
+  /** int64 [length] */
+  readonly length: Value;
+  /** int64 [batch] (a vector of one element, the batch size) */
+  readonly batch: Value;
+  /** Of the fused operator: int32 (batch) of length - 1, and int32 scalar length. Made on first use. */
+  fused: { readonly last: Value; readonly total: Value } | null;
+  readonly plain: boolean;
+}
+
+export function attentionContext(g: GraphBuilder, inputIds: Value, length: Value, plain: boolean): AttentionContext {
+  return { masks: new Map(), length, batch: g.op('Shape', [inputIds], { start: { i: 0 }, end: { i: 1 } }), fused: null, plain };
+}
+
+/** Additive mask (length, length): 0 where query i may see key j, that is j <= i and j > i - slidingWindow; else the lowest float. */
+function additiveMask(g: GraphBuilder, context: AttentionContext, slidingWindow: number | null): Value {
+  const known = context.masks.get(slidingWindow);
+  if (known !== undefined) return known;
+  const index = g.op('Range', [g.ints64([0], []), g.op('Squeeze', [context.length]), g.ints64([1], [])]);
+  const query = g.reshape(index, [-1, 1]);
+  const key = g.reshape(index, [1, -1]);
+  let hidden = g.op('Greater', [key, query]);
+  if (slidingWindow !== null) {
+    const tooOld = g.op('LessOrEqual', [key, g.op('Sub', [query, g.ints64([slidingWindow], [])])]);
+    hidden = g.op('Or', [hidden, tooOld]);
+  }
+  const mask = g.op('Where', [hidden, g.float(-3.4028234663852886e38), g.float(0)]);
+  context.masks.set(slidingWindow, mask);
+  return mask;
+}
+
+/**
+ * Causal attention. q (batch * length, heads * headDim), k and v (batch * length, kvHeads * headDim), already rotated;
+ * answers (batch * length, heads * headDim).
+ */
+export function attention(g: GraphBuilder, context: AttentionContext, q: Value, k: Value, v: Value, shape: AttentionShape): Value {
+  const out = context.plain ? plainAttention(g, context, q, k, v, shape) : fusedAttention(g, context, q, k, v, shape);
+  return g.reshape(out, [-1, shape.heads * shape.headDim]);
+}
+
+/** (batch * length, heads * headDim) -> (batch, length, heads * headDim) */
+function batched(g: GraphBuilder, context: AttentionContext, x: Value, width: number): Value {
+  return g.op('Reshape', [x, g.op('Concat', [context.batch, context.length, g.ints64([width])], { axis: { i: 0 } })]);
+}
+
+function plainAttention(g: GraphBuilder, context: AttentionContext, q: Value, k: Value, v: Value, shape: AttentionShape): Value {
+  const { heads, kvHeads, headDim } = shape;
+  // Query heads that share a key head form one axis: (batch, kvHeads, group, length, headDim) against (batch, kvHeads, 1, ...).
+  const split = (x: Value, group: number, perm: readonly number[]): Value => {
+    const dims = g.op('Concat', [context.batch, context.length, g.ints64([kvHeads, group, headDim])], { axis: { i: 0 } });
+    return g.op('Transpose', [g.op('Reshape', [x, dims])], { perm: { is: perm } });
+  };
+  const queries = split(q, heads / kvHeads, [0, 2, 3, 1, 4]);
+  const keys = split(k, 1, [0, 2, 3, 4, 1]);
+  const values = split(v, 1, [0, 2, 3, 1, 4]);
+  const scaled = g.op('Mul', [g.op('MatMul', [queries, keys]), g.float(shape.scale)]);
+  const weights = g.op('Softmax', [g.op('Add', [scaled, additiveMask(g, context, shape.slidingWindow)])], { axis: { i: -1 } });
+  return g.op('Transpose', [g.op('MatMul', [weights, values])], { perm: { is: [0, 3, 1, 2, 4] } });
+}
+
+function fusedAttention(g: GraphBuilder, context: AttentionContext, q: Value, k: Value, v: Value, shape: AttentionShape): Value {
+  context.fused ??= {
+    last: g.op('Expand', [g.cast(g.op('Sub', [context.length, g.ints64([1])]), 'I32'), context.batch]),
+    total: g.cast(g.op('Squeeze', [context.length]), 'I32'),
+  };
+  const { heads, kvHeads, headDim } = shape;
+  const inputs = [batched(g, context, q, heads * headDim), batched(g, context, k, kvHeads * headDim), batched(g, context, v, kvHeads * headDim), '', '', context.fused.last, context.fused.total];
+  return g.ops('GroupQueryAttention', inputs, 3, {
+    num_heads: { i: heads }, kv_num_heads: { i: kvHeads }, scale: { f: shape.scale },
+    local_window_size: { i: shape.slidingWindow ?? -1 },
+  }, MICROSOFT)[0];
+}

@@ -1,0 +1,162 @@
+import path from 'node:path';
+import { CheckpointError } from '../errors';
+import type { WeightReference } from './contract';
+import { ProtoWriter } from './protobuf';
+
+/** Element types of onnx.proto's TensorProto.DataType, as far as graphs here use them. */
+export const elementTypes = { F32: 1, I32: 6, I64: 7, BOOL: 9, F16: 10, F64: 11, BF16: 16 } as const;
+export type ElementType = keyof typeof elementTypes;
+
+/** The name of a value inside the graph. */
+export type Value = string;
+
+/** A node attribute: i = int, f = float, s = text, is = ints. */
+export type Attribute = { readonly i: number } | { readonly f: number } | { readonly s: string } | { readonly is: readonly number[] };
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** The domain of ONNX Runtime's own operators. */
+export const MICROSOFT = 'com.microsoft';
+
+// Opset 20 is the first with Gelu; IR 9 is the version it came with.
+const OPSET = 20;
+const IR_VERSION = 9;
+
+function attribute(name: string, value: Attribute): ProtoWriter {
+  const proto = new ProtoWriter().string(1, name);
+  if ('i' in value) return proto.int(3, value.i).int(20, 2);
+  if ('f' in value) return proto.float(2, value.f).int(20, 1);
+  if ('s' in value) return proto.string(4, value.s).int(20, 3);
+  for (const item of value.is) proto.int(8, item);
+  return proto.int(20, 7);
+}
+
+function valueInfo(name: string, type: ElementType, dims: readonly (number | string)[]): ProtoWriter {
+  const shape = new ProtoWriter();
+  for (const dim of dims) shape.message(1, typeof dim === 'number' ? new ProtoWriter().int(1, dim) : new ProtoWriter().string(2, dim));
+  const tensor = new ProtoWriter().int(1, elementTypes[type]).message(2, shape);
+  return new ProtoWriter().string(1, name).message(2, new ProtoWriter().message(1, tensor));
+}
+
+/**
+ * The root that external locations are relative to: `/`, or the drive of the path on Windows. ONNX Runtime refuses
+ * absolute locations, so one session takes tensors from anywhere below one root.
+ */
+export const rootOf = (realPath: string): string => path.parse(realPath).root;
+
+/** Assembles an ONNX model, node by node. Values are named; weights are external data, never copied into the bytes. */
+export class GraphBuilder {
+  private readonly graph = new ProtoWriter();
+  private readonly inputs = new ProtoWriter();
+  private readonly constants = new Map<string, Value>();
+  private count = 0;
+  /** What the external locations are relative to; null before the first one. */
+  root: string | null = null;
+
+  constructor(private readonly name: string) {}
+
+  /** A name nobody else has. */
+  private fresh(hint: string): string {
+    return `${hint}_${this.count++}`;
+  }
+
+  /** Adds a node with one output and answers its name. An empty name in `inputs` skips an optional input. */
+  op(type: string, inputs: readonly Value[], attributes: Attributes = {}, domain = ''): Value {
+    return this.ops(type, inputs, 1, attributes, domain)[0];
+  }
+
+  /** Adds a node with several outputs. */
+  ops(type: string, inputs: readonly Value[], outputs: number, attributes: Attributes = {}, domain = ''): readonly Value[] {
+    const names = Array.from({ length: outputs }, () => this.fresh(type));
+    this.node(type, inputs, names, attributes, domain);
+    return names;
+  }
+
+  private node(type: string, inputs: readonly Value[], outputs: readonly Value[], attributes: Attributes, domain: string): void {
+    const node = new ProtoWriter();
+    for (const input of inputs) node.string(1, input);
+    for (const output of outputs) node.string(2, output);
+    node.string(3, outputs[0]).string(4, type);
+    for (const [key, value] of Object.entries(attributes)) node.message(5, attribute(key, value));
+    if (domain) node.string(7, domain);
+    this.graph.message(1, node);
+  }
+
+  private inline(type: ElementType, shape: readonly number[], raw: Uint8Array): Value {
+    const key = raw.length <= 64 ? `${type} ${shape.join()} ${raw.join()}` : null;
+    const known = key === null ? undefined : this.constants.get(key);
+    if (known !== undefined) return known;
+    const name = this.fresh('constant');
+    this.graph.message(5, new ProtoWriter().ints(1, shape).int(2, elementTypes[type]).string(8, name).bytes(9, raw));
+    if (key !== null) this.constants.set(key, name);
+    return name;
+  }
+
+  /** A constant kept inside the model; the shape is that of a vector unless given ([] for a scalar). */
+  floats(values: readonly number[] | Float32Array, shape: readonly number[] = [values.length]): Value {
+    return this.inline('F32', shape, new Uint8Array(Float32Array.from(values).buffer));
+  }
+
+  float(value: number): Value {
+    return this.floats([value], []);
+  }
+
+  ints64(values: readonly number[], shape: readonly number[] = [values.length]): Value {
+    return this.inline('I64', shape, new Uint8Array(BigInt64Array.from(values, BigInt).buffer));
+  }
+
+  ints32(values: readonly number[], shape: readonly number[] = [values.length]): Value {
+    return this.inline('I32', shape, new Uint8Array(Int32Array.from(values).buffer));
+  }
+
+  /** A weight by reference: its bytes stay where they are on disk. */
+  external(name: string, type: ElementType, shape: readonly number[], reference: WeightReference): Value {
+    const root = rootOf(reference.realPath);
+    this.root ??= root;
+    if (root !== this.root) throw new CheckpointError('runtime-failed', { file: reference.realPath }, `weights lie on two drives, ${this.root} and ${root}`);
+    const location = path.relative(root, reference.realPath).split(path.sep).join('/');
+    const tensor = new ProtoWriter().ints(1, shape).int(2, elementTypes[type]).string(8, name);
+    const entries = { location, offset: String(reference.from), length: String(reference.byteLength) };
+    for (const [key, value] of Object.entries(entries)) tensor.message(13, new ProtoWriter().string(1, key).string(2, value));
+    this.graph.message(5, tensor.int(14, 1));
+    return name;
+  }
+
+  cast(value: Value, to: ElementType): Value {
+    return this.op('Cast', [value], { to: { i: elementTypes[to] } });
+  }
+
+  reshape(value: Value, shape: readonly number[]): Value {
+    return this.op('Reshape', [value, this.ints64(shape)]);
+  }
+
+  /** A graph input; text dimensions are free. */
+  input(name: string, type: ElementType, dims: readonly (number | string)[]): Value {
+    this.inputs.message(11, valueInfo(name, type, dims));
+    return name;
+  }
+
+  /** Gives `value` the name of a graph output. */
+  output(name: string, value: Value, type: ElementType, dims: readonly (number | string)[]): void {
+    this.node('Identity', [value], [name], {}, '');
+    this.inputs.message(12, valueInfo(name, type, dims));
+  }
+
+  /** The serialised ModelProto. */
+  finish(): Uint8Array {
+    const graph = new ProtoWriter().string(2, this.name);
+    const body = concat(graph.finish(), this.graph.finish(), this.inputs.finish());
+    const opset = new ProtoWriter().string(1, '').int(2, OPSET);
+    const contrib = new ProtoWriter().string(1, MICROSOFT).int(2, 1);
+    return new ProtoWriter().int(1, IR_VERSION).string(2, 'winnow').bytes(7, body).message(8, opset).message(8, contrib).finish();
+  }
+}
+
+function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
