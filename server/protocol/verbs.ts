@@ -195,6 +195,37 @@ export interface DoctorJson {
 /** One line of a job's progress file, and what a progress notification carries. */
 export interface JobProgressJson { stage: string; done: number; total: number | null; unit: string; note?: string }
 
+/** SPEC.json of `winnow cell`: everything that one unit of work depends on. Whoever runs it, wherever, gets the same answer. */
+export interface CellSpecificationJson {
+  version: 1;
+  /** Absolute path of the checkpoint. */
+  checkpoint: string;
+  method: string;
+  scope: 'global' | 'tensor' | 'row';
+  pattern: 'unstructured' | { keep: number; of: number };
+  /** Sparsity asked, 0..1; 0 is the baseline. */
+  level: number;
+  include: string[];
+  exclude: string[];
+  seed: number;
+  /** Benchmark id, or `text:<absolute path>`. */
+  benchmark: string;
+  protocol: string;
+  context: number;
+  stride: number;
+  limit: number | null;
+  provider: 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml' | 'auto';
+  threads: number;
+  dataFolder: string | null;
+  /** Whether the time of a window is measured against the baseline (never in a graph that masks). */
+  runtime: boolean;
+}
+
+/** What `winnow cell` prints; RESULT.json holds the same and the losses lie beside it as Float32. */
+export interface CellJson extends SweepCellJson { out: string; losses: string | null }
+
+export interface ReportJson { out: string; files: string[] }
+
 /** Verb -> what it prints. */
 export interface VerbOutputs {
   inspect: InspectJson;
@@ -205,6 +236,8 @@ export interface VerbOutputs {
   compare: CompareJson;
   convert: ConvertJson;
   reproduce: ReproduceJson;
+  cell: CellJson;
+  report: ReportJson;
   catalog: CatalogJson;
   doctor: DoctorJson;
 }

@@ -23,6 +23,8 @@ export interface CellSpecification {
   readonly provider: Provider | 'auto';
   readonly threads: number;
   readonly dataFolder: string | null;
+  /** Whether the time of a window is measured against the baseline. */
+  readonly runtime: boolean;
 }
 
 /** Where a sweep hands its cells. One implementation today: this machine. */

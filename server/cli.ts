@@ -1,0 +1,27 @@
+/**
+ * The command line. It finds the verb, runs its job, shows progress on stderr and prints the answer: text, or with --json one
+ * document. The same process is what the editor starts, detached, for each prune, convert and sweep.
+ */
+import { runShell } from './rpc/shell';
+
+// Whoever reads us may stop reading (`winnow inspect X | head -1`): that is an end, not a fault.
+const deaf = (error: NodeJS.ErrnoException): void => {
+  if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED') process.exit(process.exitCode ?? 0);
+  throw error;
+};
+process.stdout.on('error', deaf);
+process.stderr.on('error', () => {});
+
+const cancel = new AbortController();
+let asked = 0;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    // The first asks the job to stop and clean up; the second does not wait for it.
+    if (++asked > 1) process.exit(130);
+    cancel.abort();
+  });
+}
+
+void runShell(process.argv.slice(2), {
+  cwd: process.cwd(), environment: process.env, stdout: process.stdout, stderr: process.stderr, signal: cancel.signal,
+}).then((code) => process.exit(code));

@@ -1,0 +1,126 @@
+import type { ErrorCode, Place, Problem } from '../core/errors';
+import { printable } from './progressBar';
+
+type Sentence = (place: Place, detail: string) => string;
+
+const file = (place: Place): string => place.file ?? 'the file';
+const tensor = (place: Place): string => place.tensor === undefined ? 'a tensor' : `tensor ${place.tensor}`;
+const key = (place: Place): string => place.key === undefined ? 'a key' : `\`${place.key}\``;
+const inFile = (place: Place): string => place.file === undefined ? '' : ` in ${place.file}`;
+/** ` (detail)`, or nothing. */
+const aside = (detail: string): string => detail === '' ? '' : ` (${detail})`;
+/** `: detail`, or nothing. */
+const colon = (detail: string): string => detail === '' ? '' : `: ${detail}`;
+
+const AGAIN = 'Download or copy the file again.';
+const HEADER_BROKEN = 'The file was not written by a safetensors library, or was damaged on the way. Download it again or save it again.';
+
+/**
+ * One sentence or two per code: what happened, and what to do next. The compiler refuses a code without one.
+ */
+export const sentences: Record<ErrorCode, Sentence> = {
+  // reaching the file
+  'not-found': (p, d) => `${file(p)} does not exist${aside(d)}. Check the path.`,
+  'not-readable': (p, d) => `${file(p)} cannot be read${aside(d)}. Check its permissions and that the disk is there.`,
+  'is-empty': (p, d) => `${file(p)} is empty (${d || '0 bytes'}): a download or copy failed. ${AGAIN}`,
+  'no-model-in-folder': (p, d) => `${file(p)} holds no checkpoint${aside(d)}. Name a .safetensors file, an index, or a folder that holds one.`,
+  'file-changed-while-reading': (p, d) => `${file(p)} changed while it was being read${aside(d)}. Wait until whatever writes it has finished, then start again.`,
+  'short-read': (p, d) => `${file(p)} ended too early while being read${aside(d)}: it was cut short meanwhile, or the disk failed. Check the file and start again.`,
+  // what the file really is
+  'git-lfs-pointer': (p, d) => `${file(p)} is a Git LFS pointer, not the weights${aside(d)}. Fetch the weights with \`git lfs pull\`.`,
+  'html-page': (p, d) => `${file(p)} is an HTML page, not a checkpoint${aside(d)}: probably a login or error page saved under the model's name. Download it again, signed in.`,
+  'unknown-format': (p, d) => `${file(p)} is in no format that Winnow knows${aside(d)}. \`winnow catalog\` lists the formats.`,
+  'unsupported-format': (p, d) => `${file(p)} is in a format that this version does not read${aside(d)}. Convert it to safetensors first.`,
+  'wrong-content': (p, d) => `${file(p)} is not what its name says${aside(d)}. Give it the right extension, or download it again.`,
+  // safetensors
+  'header-too-short': (p, d) => `${file(p)} is too short to hold the 8-byte length of a safetensors header${aside(d)}. ${AGAIN}`,
+  'header-cut-short': (p, d) => `The header of ${file(p)} is cut short${aside(d)}: the download stopped inside it. ${AGAIN}`,
+  'header-longer-than-file': (p, d) => `The header of ${file(p)} claims to be longer than the file${aside(d)}. It is cut short, or no safetensors file. ${AGAIN}`,
+  'header-too-large': (p, d) => `The header of ${file(p)} is larger than any header may be${aside(d)}. It is probably no safetensors file. Check what it is.`,
+  'header-not-json': (p, d) => `The header of ${file(p)} is not JSON${aside(d)}. ${HEADER_BROKEN}`,
+  'header-not-object': (p, d) => `The header of ${file(p)} is not a JSON object${aside(d)}. ${HEADER_BROKEN}`,
+  'duplicate-tensor': (p, d) => `The header${inFile(p)} names ${tensor(p)} twice${aside(d)}, so it is not clear which is meant. Save the checkpoint again.`,
+  'bad-tensor-entry': (p, d) => `The header entry of ${tensor(p)}${inFile(p)} is malformed${aside(d)}. ${HEADER_BROKEN}`,
+  'bad-shape': (p, d) => `The shape of ${tensor(p)}${inFile(p)} is not possible${aside(d)}. ${HEADER_BROKEN}`,
+  'unknown-dtype': (p, d) => `The dtype of ${tensor(p)}${inFile(p)} is not known${aside(d)}. Update Winnow, or convert the checkpoint.`,
+  'offset-reversed': (p, d) => `The data of ${tensor(p)}${inFile(p)} ends before it begins${aside(d)}. ${HEADER_BROKEN}`,
+  'offset-out-of-range': (p, d) => `The data of ${tensor(p)} lies outside ${file(p)}${aside(d)}. ${AGAIN}`,
+  'size-mismatch': (p, d) => `The size of ${tensor(p)}${inFile(p)} is not its shape times its dtype${aside(d)}. ${HEADER_BROKEN}`,
+  'overlap': (p, d) => `The data of ${tensor(p)}${inFile(p)} overlaps another tensor${aside(d)}. ${HEADER_BROKEN}`,
+  'gap': (p, d) => `There are bytes between the tensors of ${file(p)} that belong to none${aside(d)}. Save the checkpoint again with a safetensors library.`,
+  'trailing-bytes': (p, d) => `${file(p)} goes on after its last tensor${aside(d)}. Save it again, or download it again.`,
+  'file-cut-short': (p, d) => `${file(p)} is incomplete${colon(d)}. The download stopped part-way; resume it or download again.`,
+  'metadata-not-text': (p, d) => `The \`__metadata__\` of ${file(p)} must map text to text${aside(d)}. Save the checkpoint again with text values.`,
+  'header-space-first': (p, d) => `The header of ${file(p)} does not begin with \`{\`${aside(d)}. ${HEADER_BROKEN}`,
+  // shards
+  'index-not-json': (p, d) => `The index ${file(p)} is not JSON${aside(d)}. Download it again.`,
+  'index-bad-map': (p, d) => `The \`weight_map\` of the index ${file(p)} does not map tensor names to file names${aside(d)}. Download the index again.`,
+  'shard-missing': (p, d) => `A shard is missing${inFile(p)}${colon(d)}. Download the missing files into the same folder.`,
+  'shard-outside-folder': (p, d) => `The index ${file(p)} names a file outside its folder${aside(d)}; Winnow does not follow it. Check where the index comes from.`,
+  'tensor-missing-in-shard': (p, d) => `The index says ${tensor(p)} is in ${file(p)}, but it is not${aside(d)}. Index and shards are of different versions: download them together.`,
+  'stray-copy': (p, d) => `${tensor(p)} is also in ${file(p)}, which the index does not use for it${aside(d)}. The copy is ignored; delete it if it is left over.`,
+  'stray-file': (p, d) => `${file(p)} lies beside the shards but the index does not name it${aside(d)}. It is ignored; delete it if it is left over.`,
+  'index-total-wrong': (p, d) => `The \`total_size\` in the index ${file(p)} is not the sum of the tensors${aside(d)}. Winnow goes by the tensors.`,
+  'too-many-shards': (p, d) => `${file(p)} names more shards than Winnow opens${aside(d)}. Check the index.`,
+  // models
+  'no-config': (p, d) => `There is no config.json${p.file === undefined ? '' : ` beside ${p.file}`}${aside(d)}. Put the model's config.json into the same folder.`,
+  'config-not-json': (p, d) => `${file(p)} is not a JSON object${aside(d)}. Download the model's config.json again.`,
+  'unknown-architecture': (p, d) => `The architecture is not known${aside(d)}; roles are guessed from the tensor names${inFile(p)}. Check what is marked prunable before pruning.`,
+  'unsupported-config': (p, d) => `The model's config${inFile(p)} asks for something this version cannot compute${colon([p.key, d].filter(Boolean).join(' '))}. Inspecting and pruning work; evaluating does not.`,
+  'tensor-missing': (p, d) => `${tensor(p)} is missing${inFile(p)}${aside(d)}. The checkpoint and its config.json do not belong together, or a part is not downloaded.`,
+  'tensor-shape-differs': (p, d) => `The shape of ${tensor(p)}${inFile(p)} is not what config.json says${aside(d)}. Check that both are of the same model.`,
+  'tied-differ': (p, d) => `The config ties ${tensor(p)} to another tensor, but their stored values differ${aside(d)}. They are treated as two; check how the checkpoint was saved.`,
+  'buffer-stored': (p, d) => `Buffers are stored among the weights${p.tensor === undefined ? '' : `, e.g. ${p.tensor}`}${aside(d)}. They are not counted as parameters and are never pruned.`,
+  // pruning and writing
+  'bad-sparsity': (_, d) => `The sparsity must be a number from 0 to 1${aside(d)}. 0.5 prunes half of the weights in scope.`,
+  'unknown-method': (_, d) => `There is no such pruning method${colon(d)}. \`winnow catalog\` lists them.`,
+  'unsupported-scope': (_, d) => `The method does not work in this scope${colon(d)}. \`winnow catalog\` says which scopes it has.`,
+  'unsupported-pattern': (_, d) => `The pattern is not possible here${colon(d)}. Use \`unstructured\`, or N:M such as 2:4 with a method that has it.`,
+  'nothing-in-scope': (p, d) => `No tensor${inFile(p)} is in scope, so there is nothing to prune${aside(d)}. Name tensors with --include, or check --exclude.`,
+  'already-sparser': (p, d) => `The weights${inFile(p)} are already sparser than asked${aside(d)}. Ask for a higher sparsity to change anything.`,
+  'ragged-groups': (p, d) => `The rows of ${tensor(p)} do not divide into whole groups${aside(d)}. The rest of each row is left as it is.`,
+  'nan-in-scope': (p, d) => `${tensor(p)}${inFile(p)} holds NaN${aside(d)}. NaN is never pruned; check how the checkpoint was made.`,
+  'target-exists': (p, d) => `${file(p)} already exists${aside(d)}. Choose another --out, or replace it with --force.`,
+  'target-is-source': (p, d) => `${file(p)} is the checkpoint itself${aside(d)}; Winnow never writes over its source. Choose another --out.`,
+  'target-inside-source': (p, d) => `${file(p)} lies inside the checkpoint's own folder${aside(d)}. Choose an --out outside of it.`,
+  'target-not-writable': (p, d) => `${file(p)} cannot be written${aside(d)}. Check the folder's permissions, or choose another --out.`,
+  'disk-full': (p, d) => `There is not enough free space${p.file === undefined ? '' : ` for ${p.file}`}${aside(d)}. Free some space, or choose an --out on another disk.`,
+  'unsupported-dtype': (p, d) => `The dtype of ${tensor(p)}${inFile(p)} cannot be used for this${aside(d)}. Leave the tensor out with --exclude, or convert the checkpoint.`,
+  'no-match': (_, d) => `A pattern matches no tensor${aside(d)}. \`winnow inspect\` lists the names.`,
+  // evaluation
+  'no-tokenizer': (p, d) => `There is no tokenizer${p.file === undefined ? '' : ` in ${p.file}`}${aside(d)}. Put the model's tokenizer.json into the same folder.`,
+  'tokenizer-broken': (p, d) => `The tokenizer ${file(p)} cannot be used${aside(d)}. Download the model's tokenizer.json again.`,
+  'token-out-of-range': (p, d) => `The tokenizer yields an id that the model has no embedding for${inFile(p)}${aside(d)}. Tokenizer and weights are of different models.`,
+  'text-not-utf8': (p, d) => `${file(p)} is not UTF-8 text${aside(d)}. Convert it to UTF-8.`,
+  'too-few-tokens': (p, d) => `The text${inFile(p)} is too short for this protocol${aside(d)}. Use a longer text, or a smaller --context.`,
+  'unknown-benchmark': (_, d) => `There is no such benchmark${colon(d)}. \`winnow catalog\` lists them; any text file works with --text.`,
+  'unknown-protocol': (_, d) => `There is no such protocol${colon(d)}. \`winnow catalog\` lists them.`,
+  'benchmark-not-found': (p, d) => `The text of the benchmark is not on this machine${colon([p.file, d].filter(Boolean).join(' '))}. Say where with --data FOLDER or WINNOW_DATA, or use --text FILE.`,
+  'benchmark-text-differs': (p, d) => `${file(p)} is not the published text of the benchmark${aside(d)}. Download it again, or name it with --text if another text is meant.`,
+  'metric-makes-no-sense': (_, d) => `This number would mean nothing for this model${colon(d)}. Choose a protocol of the model's own kind; \`winnow catalog\` lists them.`,
+  'context-too-long': (_, d) => `The context is longer than the model allows${aside(d)}. Use a smaller --context.`,
+  'bad-window': (_, d) => `Context and stride do not fit together${aside(d)}. The stride must be from 1 to the context.`,
+  'not-finite': (p, d) => `The loss is not a number${inFile(p)}${aside(d)}: the model has diverged, or its weights hold NaN. \`winnow stats\` counts NaN and infinity.`,
+  'out-of-memory': (p, d) => `The model does not fit into free memory${inFile(p)}${aside(d)}. Close other programs, use a smaller --context, or a machine with more memory.`,
+  'unknown-provider': (_, d) => `There is no such execution provider${colon(d)}. Use cpu, webgpu, cuda, dml, coreml or auto.`,
+  'provider-unavailable': (_, d) => `The execution provider does not work on this machine${colon(d)}. \`winnow doctor\` says what is missing; --provider cpu always works.`,
+  'runtime-failed': (p, d) => `ONNX Runtime failed${inFile(p)}${colon(d)}. Try --provider cpu; if that fails too, it is a bug of Winnow.`,
+  // sweeps, recipes, jobs
+  'recipe-invalid': (p, d) => `The recipe ${file(p)}${p.line === undefined ? '' : `, line ${p.line}`} is not valid${colon([p.key, d].filter(Boolean).join(' '))}. Correct it and start again.`,
+  'sweep-differs': (p, d) => `${file(p)} holds a sweep with a different setup${aside(d)}, and its numbers must not be mixed. Choose another --out, or start it afresh with --force.`,
+  'store-broken': (p, d) => `A result in ${file(p)} cannot be read${aside(d)}. Delete that file; the next run makes it again.`,
+  'bad-specification': (p, d) => `${file(p)} is no cell specification${colon([p.key, d].filter(Boolean).join(' '))}. \`server/protocol/schemas.json\` describes it.`,
+  'not-a-sweep': (p, d) => `${file(p)} holds no finished sweep${aside(d)}. Give the folder that \`winnow sweep\` wrote.`,
+  // processes
+  'child-died': (_, d) => `A helper process died${colon(d)}. The file may have been cut short while it was mapped (try --io pread), or memory ran out.`,
+  'server-stopped': (_, d) => `The server stopped before it answered${aside(d)}. It starts again by itself; try again.`,
+  'cancelled': (_, d) => `Cancelled${aside(d)}. Nothing half-finished was left behind.`,
+  'usage': (p, d) => `${d || `wrong usage of ${key(p)}`}${/[.?!]$/.test(d) ? '' : '.'} See \`winnow --help\`.`,
+  'internal': (_, d) => `Something went wrong inside Winnow${colon(d)}. Run again with --verbose and report what it prints.`,
+};
+
+/** The sentence for a person, safe to print: names out of files can neither move the cursor nor break the line. */
+export function sentenceOf(problem: Problem): string {
+  const text = printable(sentences[problem.code](problem.where, problem.detail));
+  return /^(tensor|a tensor|a key|the file)\b/.test(text) ? text[0].toUpperCase() + text.slice(1) : text;
+}

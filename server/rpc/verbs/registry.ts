@@ -1,0 +1,18 @@
+import type { VerbOutputs } from '../../protocol/verbs';
+import type { Verb } from './contract';
+
+type Name = keyof VerbOutputs;
+
+/** A verb that is loaded when it is asked for: `winnow --version` must not open a native library. */
+export interface VerbEntry {
+  readonly name: Name;
+  load(): Promise<Verb>;
+}
+
+/** Forgets which verb it is: the shell hands each verb only its own output. */
+const entry = <N extends Name>(name: N, load: () => Promise<Verb<N>>): VerbEntry => ({ name, load: load as unknown as () => Promise<Verb> });
+
+/** All verbs, in the order of the help text. Adding one is one new file and one line here. */
+export const verbs: readonly VerbEntry[] = [
+];
+void entry;
