@@ -20,11 +20,12 @@ export const problemJson = (problem: Problem): ProblemJson => ({ code: problem.c
  * @throws TypeError for a typed array, an ArrayBuffer or a cycle
  */
 export function encodeJson(value: unknown, indent = 2): string {
-  return JSON.stringify(value, (_key, item: unknown) => {
+  return JSON.stringify(value, function (this: Record<string, unknown>, key: string, item: unknown) {
+    const raw = this[key]; // a Buffer has been turned into an object of numbers by its own toJSON before we see it
+    if (ArrayBuffer.isView(raw) || raw instanceof ArrayBuffer) throw new TypeError('a typed array must not be printed as JSON');
     if (typeof item === 'number') return num(item);
     if (typeof item === 'bigint') return Number.isSafeInteger(Number(item)) ? Number(item) : item.toString();
     if (item instanceof Map) return Object.fromEntries(item);
-    if (ArrayBuffer.isView(item) || item instanceof ArrayBuffer) throw new TypeError('a typed array must not be printed as JSON');
     return item;
   }, indent);
 }

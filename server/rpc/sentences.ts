@@ -115,7 +115,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'child-died': (_, d) => `A helper process died${colon(d)}. The file may have been cut short while it was mapped (try --io pread), or memory ran out.`,
   'server-stopped': (_, d) => `The server stopped before it answered${aside(d)}. It starts again by itself; try again.`,
   'cancelled': (_, d) => `Cancelled${aside(d)}. Nothing half-finished was left behind.`,
-  'usage': (p, d) => `${d || `wrong usage of ${key(p)}`}${/[.?!]$/.test(d) ? '' : '.'} See \`winnow --help\`.`,
+  'usage': (p, d) => `${d === '' ? `Wrong usage of ${key(p)}` : d[0].toUpperCase() + d.slice(1)}${/[.?!]$/.test(d) ? '' : '.'} See \`winnow --help\`.`,
   'internal': (_, d) => `Something went wrong inside Winnow${colon(d)}. Run again with --verbose and report what it prints.`,
 };
 
