@@ -1,3 +1,4 @@
+import type { IoMode } from '../bytes/byteSource';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import type { TensorScan } from '../stats/contract';
@@ -50,6 +51,13 @@ export interface PrunePlan {
   readonly problems: Model['problems'];
 }
 
+/** What a method may use besides the model: the scans of every tensor in scope, and workers for further passes. */
+export interface PlanTools {
+  readonly scans: ReadonlyMap<string, TensorScan>;
+  readonly pool: WorkerPool;
+  readonly io: IoMode;
+}
+
 /** A way of choosing weights. Adding one is one new file and one line in `registry.ts`. */
 export interface PruningMethod {
   readonly id: string;
@@ -60,6 +68,5 @@ export interface PruningMethod {
   readonly scopes: readonly Scope[];
   readonly patterns: readonly ('unstructured' | 'n:m')[];
   readonly needsCalibration: boolean;
-  /** Whether every rule is a cut, so that a sweep can mask inside the graph. */
-  plan(model: Model, request: PruneRequest, scans: ReadonlyMap<string, TensorScan>, pool: WorkerPool, signal?: AbortSignal): Job<PrunePlan>;
+  plan(model: Model, request: PruneRequest, tools: PlanTools, signal?: AbortSignal): Job<PrunePlan>;
 }

@@ -1,0 +1,46 @@
+import type { IoMode } from '../bytes/byteSource';
+import { CheckpointError } from '../errors';
+import type { Job } from '../job';
+import type { Model } from '../models/contract';
+import type { TensorScan } from '../stats/contract';
+import { scanModel } from '../stats/scan';
+import type { WorkerPool } from '../workers/contract';
+import type { PrunePlan, PruneRequest } from './contract';
+import { pruneScope } from './pruneScope';
+import { patternText } from './pattern';
+import { findMethod } from './registry';
+
+export interface PlanOptions {
+  readonly io: IoMode;
+  /** Scans that are known already (a sweep plans many levels from one pass); what is missing is scanned. */
+  readonly scans?: ReadonlyMap<string, TensorScan>;
+}
+
+/**
+ * Plans a pruning: which weights become zero, exactly, with nothing written. One pass over the tensors in scope that were
+ * not scanned yet; for F32 and F64 one more, over the bins that hold the threshold.
+ *
+ * @throws CheckpointError `unknown-method`, `unsupported-scope`, `unsupported-pattern`, `bad-sparsity`, `no-match`,
+ *   `unsupported-dtype`, `nothing-in-scope`, `cancelled`, and what reading throws
+ */
+export async function* planPrune(
+  model: Model, methodId: string, request: PruneRequest, pool: WorkerPool, options: PlanOptions, signal?: AbortSignal,
+): Job<PrunePlan> {
+  const method = findMethod(methodId);
+  if (!(request.sparsity >= 0 && request.sparsity <= 1)) {
+    throw new CheckpointError('bad-sparsity', { key: String(request.sparsity) }, `${request.sparsity} is not a fraction from 0 to 1`);
+  }
+  if (!method.scopes.includes(request.scope)) {
+    throw new CheckpointError('unsupported-scope', { key: request.scope }, `${method.id} takes ${method.scopes.join(', ')}`);
+  }
+  if (!method.patterns.includes(request.pattern === 'unstructured' ? 'unstructured' : 'n:m')) {
+    throw new CheckpointError('unsupported-pattern', { key: patternText(request.pattern) }, `${method.id} takes ${method.patterns.join(', ')}`);
+  }
+  const names = pruneScope(model, request).tensors.map(({ info }) => info.name);
+  const missing = names.filter((name) => !options.scans?.has(name));
+  const scans = new Map<string, TensorScan>(options.scans);
+  if (missing.length > 0) {
+    for (const [name, scan] of yield* scanModel(model, { threshold: null, names: missing, io: options.io }, pool, signal)) scans.set(name, scan);
+  }
+  return yield* method.plan(model, request, { scans, pool, io: options.io }, signal);
+}
