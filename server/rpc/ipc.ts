@@ -1,6 +1,7 @@
 /** Messages between the LSP server and the engine child, over Node's own IPC channel (JSON; every number is encoded before). */
-import { CheckpointError, type Problem } from '../core/errors';
+import type { Problem } from '../core/errors';
 import type { EditorEvent, EditorEvents, EditorMethod, EditorMethods, Failure } from '../protocol/editor';
+import { asCheckpointError } from './failure';
 
 export type ToEngine =
   | { readonly type: 'call'; readonly id: number; readonly method: EditorMethod; readonly params: unknown }
@@ -25,8 +26,8 @@ export type SentenceOf = (problem: Problem) => string;
 /** Any thrown thing as a failure: a code and a sentence, never a stack trace. */
 export function failureOf(error: unknown, sentenceOf: SentenceOf): Failure {
   if (error instanceof CallFailure) return { code: error.code, sentence: error.sentence };
-  if (error instanceof CheckpointError) return { code: error.code, sentence: error.code === 'cancelled' ? 'Cancelled.' : sentenceOf(error) };
-  return { code: 'internal', sentence: `Something went wrong inside Winnow: ${error instanceof Error ? error.message : String(error)}` };
+  const known = asCheckpointError(error);
+  return { code: known.code, sentence: known.code === 'cancelled' ? 'Cancelled.' : sentenceOf(known) };
 }
 
 export type Handler<M extends EditorMethod> = (params: EditorMethods[M]['params'], signal: AbortSignal) => Promise<EditorMethods[M]['result']> | EditorMethods[M]['result'];
