@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { ProgressBar, describeProgress, formatBytes, formatSeconds, printable } from '../../../server/rpc/progressBar';
+import type { JobProgressJson } from '../../../server/protocol/verbs';
 import { ProgressFile, isJobEnd } from '../../../server/rpc/progressFile';
+import type { JobEndJson } from '../../../server/rpc/progressFile';
 
 test('bytes are short, decimal and carry their unit', () => {
   for (const [bytes, text] of [[0, '0 B'], [999, '999 B'], [1000, '1 kB'], [999_499, '999 kB'], [999_500, '1 MB'], [6_430_000_000, '6.43 GB'], [1.5e15, '1500 TB']] as const)
@@ -54,11 +56,11 @@ test('the progress file holds one JSON document a line and ends with exactly one
     file.report({ stage: 'b', done: 9, total: 9, unit: 'cells', note: 'n' });
     file.end({ state: 'done', out: '/x', message: null });
     file.end({ state: 'failed', out: null, message: 'never' });
-    const lines = readFileSync(target, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line));
+    const lines = readFileSync(target, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as JobProgressJson | JobEndJson);
     assert.deepEqual(lines, [
       { stage: 'a', done: 1, total: 9, unit: 'bytes' }, { stage: 'b', done: 9, total: 9, unit: 'cells', note: 'n' }, { state: 'done', out: '/x', message: null },
     ]);
-    assert.deepEqual(lines.map(isJobEnd), [false, false, true]);
+    assert.deepEqual(lines.map((line) => isJobEnd(line)), [false, false, true]);
     assert.throws(() => new ProgressFile(path.join(folder, 'none', 'p')), { code: 'target-not-writable' });
     new ProgressFile(null).report({ stage: 'a', done: 1, total: 9, unit: 'bytes' });
   } finally {
