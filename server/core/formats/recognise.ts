@@ -1,0 +1,62 @@
+import { CheckpointError } from '../errors';
+import type { Format } from './contract';
+import type { FileHead } from './fileHead';
+import { formats } from './registry';
+
+/** Longest piece of a stranger's text that goes into a message. */
+const MAX_QUOTE = 80;
+
+/**
+ * Which format a file is of: its first bytes decide, then its name. What is no checkpoint at all, or of a kind that is
+ * not read, is named.
+ *
+ * @throws CheckpointError `is-empty`, `git-lfs-pointer`, `html-page`, `unsupported-format`, `unknown-format`
+ */
+export function recognise(file: FileHead): Format {
+  const where = { file: file.path };
+  if (file.byteLength === 0) throw new CheckpointError('is-empty', where, '0 bytes');
+  const text = latin1(file.head).replace(/^\u00ef\u00bb\u00bf/, '').trimStart();
+
+  const pointer = /^version https:\/\/git-lfs\.github\.com\/spec\/v1\r?\n/.exec(text);
+  if (pointer) {
+    const size = /^size (\d{1,20})\r?$/m.exec(text)?.[1];
+    throw new CheckpointError('git-lfs-pointer', where, size ? `the real file has ${size} bytes` : 'the pointer names no size');
+  }
+  if (/^<(!doctype html|html|head|body|\?xml)\b/i.test(text)) {
+    const title = /<title>([^<]*)<\/title>/i.exec(text)?.[1].trim();
+    throw new CheckpointError('html-page', where, title ? `titled "${title.slice(0, MAX_QUOTE)}"` : `${file.byteLength} bytes`);
+  }
+
+  const byContent = formats.find((format) => format.sniff(file.head, file.byteLength));
+  if (byContent) return byContent;
+  const foreign = foreignKind(file.head, file.path);
+  if (foreign) throw new CheckpointError('unsupported-format', where, `the content is ${foreign}`);
+  const lower = file.path.toLowerCase();
+  const byName = formats.find((format) => format.extensions.some((extension) => lower.endsWith(extension)));
+  if (byName) return byName;
+  throw new CheckpointError('unknown-format', where, `begins with ${quote(file.head)}`);
+}
+
+const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+
+/** Containers that are known by their first bytes but not read (yet). */
+function foreignKind(head: Uint8Array, path: string): string | null {
+  const text = latin1(head);
+  if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) return 'a zip archive (as torch.save and numpy.savez write)';
+  if (text.startsWith('GGUF')) return 'GGUF';
+  if (/^(ggml|lmgg|fmgg|tjgg|algg)/.test(text)) return 'a GGML file of before GGUF';
+  if (text.slice(257, 262) === 'ustar') return 'a tar archive';
+  if (text.startsWith('\x89HDF\r\n\x1a\n')) return 'HDF5';
+  if (text.startsWith('\x93NUMPY')) return 'a NumPy array';
+  if (text.startsWith('\x1f\x8b')) return 'gzip';
+  if (head[0] === 0x80 && head[1] >= 2 && head[1] <= 5) return 'a Python pickle (as torch.save used to write)';
+  // An ONNX ModelProto begins with its IR version, then the producer or the graph.
+  if (head[0] === 0x08 && head[1] > 0 && head[1] < 32 && (path.toLowerCase().endsWith('.onnx') || head[2] === 0x12)) return 'ONNX';
+  return null;
+}
+
+/** The first bytes for a person: as text where they are text, else in hexadecimal. */
+function quote(head: Uint8Array): string {
+  const some = head.subarray(0, 16), text = latin1(some);
+  return /^[\x20-\x7e\r\n\t]+$/.test(text) ? JSON.stringify(text) : [...some].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
+}

@@ -1,0 +1,12 @@
+import type { Format } from './contract';
+import { safetensors } from './safetensors';
+
+/** Every container of tensors that is read. Tried in this order when only the content can tell. */
+export const formats: readonly Format[] = [safetensors];
+
+/** @throws Error for an id that no checkpoint can carry */
+export function formatOf(id: string): Format {
+  const found = formats.find((format) => format.id === id);
+  if (!found) throw new Error(`no format ${id}`);
+  return found;
+}

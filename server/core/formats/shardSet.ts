@@ -1,0 +1,107 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { CheckpointError, type Problem } from '../errors';
+import type { TensorInfo } from '../tensor/tensorInfo';
+import type { Checkpoint, CheckpointFile, FileHeader, Format } from './contract';
+import { readFileHead, type FileHead } from './fileHead';
+import { recognise } from './recognise';
+import { MAX_SHARDS, numberedShard, type ShardIndex } from './shardIndex';
+
+/** The part of a checkpoint that comes from weight files and their index. */
+export type Weights = Pick<Checkpoint, 'format' | 'files' | 'index' | 'tensors' | 'problems'>;
+
+/** How many names a message lists before it only counts. */
+const MAX_LISTED = 8;
+const list = (names: readonly string[]): string => names.slice(0, MAX_LISTED).join(', ') + (names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : '');
+
+/** One weight file with its header. */
+export function readWeightFile(format: Format, head: FileHead): CheckpointFile & { readonly header: FileHeader } {
+  const header = format.readHeader(head.path);
+  const { path: file, realPath, byteLength, mtimeMs } = head;
+  return { path: file, realPath, byteLength, mtimeMs, dataFrom: header.dataFrom, metadata: header.metadata, header };
+}
+
+/**
+ * All shards that the index names, each tensor from the shard the index says. Totals come from the shards.
+ *
+ * @throws CheckpointError `shard-missing`, `tensor-missing-in-shard`, `unsupported-format`, and what a header can be
+ */
+export function openIndexed(format: Format, index: ShardIndex): Weights {
+  const folder = path.dirname(index.path);
+  const missing = index.shards.filter((shard) => !existsSync(path.join(folder, shard)));
+  if (missing.length > 0) {
+    throw new CheckpointError('shard-missing', { file: index.path, key: missing[0] }, `${list(missing)} missing; ${index.shards.length - missing.length} of ${index.shards.length} shards are here`);
+  }
+  const problems: Problem[] = [];
+  const files: CheckpointFile[] = [];
+  const tensors: TensorInfo[] = [];
+  const found = new Set<string>();
+  for (const [number, shard] of index.shards.entries()) {
+    const { header, ...file } = readShard(format, path.join(folder, shard));
+    files.push(file);
+    problems.push(...header.problems);
+    const unnamed: string[] = [];
+    for (const tensor of header.tensors) {
+      const home = index.weightMap.get(tensor.name);
+      if ((home !== undefined && home !== shard) || (home === undefined && found.has(tensor.name))) {
+        problems.push({ code: 'stray-copy', where: { file: file.path, tensor: tensor.name }, detail: home ? `the index takes it from ${home}` : 'an earlier shard has it too' });
+        continue;
+      }
+      if (home === undefined) unnamed.push(tensor.name);
+      found.add(tensor.name);
+      tensors.push({ ...tensor, file: number });
+    }
+    // Loaders read whole shards, so these count; the index is what is wrong.
+    if (unnamed.length > 0) problems.push({ code: 'index-bad-map', where: { file: index.path, key: shard }, detail: `${unnamed.length} tensors of ${shard} are not in it: ${list(unnamed)}` });
+  }
+  for (const [tensor, shard] of index.weightMap) {
+    if (!found.has(tensor)) throw new CheckpointError('tensor-missing-in-shard', { file: path.join(folder, shard), tensor }, `the index says it is in ${shard}`);
+  }
+  return { format: format.id, files, index: index.path, tensors, problems: [...problems, ...wrongTotals(index, tensors)] };
+}
+
+/**
+ * A numbered set without an index: every number has to be there.
+ *
+ * @throws CheckpointError `shard-missing`, `duplicate-tensor`, `too-many-shards`
+ */
+export function openNumbered(format: Format, folder: string, shard: NonNullable<ReturnType<typeof numberedShard>>): Weights {
+  if (shard.count > MAX_SHARDS) throw new CheckpointError('too-many-shards', { file: folder }, `${shard.count} shards, at most ${MAX_SHARDS}`);
+  const names = Array.from({ length: shard.count }, (_, i) =>
+    `${shard.stem}-${String(i + 1).padStart(shard.digits, '0')}-of-${String(shard.count).padStart(shard.digits, '0')}${shard.extension}`);
+  const missing = names.filter((name) => !existsSync(path.join(folder, name)));
+  if (missing.length > 0) throw new CheckpointError('shard-missing', { file: folder, key: missing[0] }, `${list(missing)} missing; ${shard.count - missing.length} of ${shard.count} shards are here`);
+  const problems: Problem[] = [], files: CheckpointFile[] = [], tensors: TensorInfo[] = [];
+  const found = new Map<string, string>();
+  for (const [number, name] of names.entries()) {
+    const { header, ...file } = readShard(format, path.join(folder, name));
+    files.push(file);
+    problems.push(...header.problems);
+    for (const tensor of header.tensors) {
+      const other = found.get(tensor.name);
+      if (other !== undefined) throw new CheckpointError('duplicate-tensor', { file: file.path, tensor: tensor.name }, `${other} has it too, and no index says which counts`);
+      found.set(tensor.name, name);
+      tensors.push({ ...tensor, file: number });
+    }
+  }
+  return { format: format.id, files, index: null, tensors, problems };
+}
+
+function readShard(format: Format, file: string): ReturnType<typeof readWeightFile> {
+  const head = readFileHead(file);
+  const real = recognise(head);
+  if (real !== format) throw new CheckpointError('wrong-content', { file }, `the content is ${real.title}, the set is ${format.title}`);
+  return readWeightFile(format, head);
+}
+
+/** The index's totals are only compared with what is there. */
+function wrongTotals(index: ShardIndex, tensors: readonly TensorInfo[]): Problem[] {
+  const bytes = tensors.reduce((sum, tensor) => sum + tensor.to - tensor.from, 0);
+  const elements = tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
+  const wrong = [
+    index.totalSize !== null && index.totalSize !== bytes ? `total_size says ${index.totalSize}, the shards hold ${bytes} bytes` : null,
+    index.totalParameters !== null && index.totalParameters > elements ? `total_parameters says ${index.totalParameters}, the shards hold ${elements}` : null,
+    index.totalParameters !== null && index.totalParameters * 2 < elements ? `total_parameters says ${index.totalParameters}, the shards hold ${elements}` : null,
+  ].filter((text) => text !== null);
+  return wrong.length > 0 ? [{ code: 'index-total-wrong', where: { file: index.path, key: 'metadata' }, detail: wrong.join('; ') }] : [];
+}

@@ -1,0 +1,56 @@
+import type { Architecture, Role, TensorRole } from './contract';
+import { contextFrom, isTied } from './config';
+import { roleByName } from './fallback';
+
+/** Linear weights of a block by their name below `layers.N.`; every one stores (out, in). */
+const BLOCK: Readonly<Record<string, Role>> = {
+  'self_attn.q_proj.weight': 'attention.query', // (heads x head, d)
+  'self_attn.k_proj.weight': 'attention.key', // (kv heads x head, d)
+  'self_attn.v_proj.weight': 'attention.value',
+  'self_attn.o_proj.weight': 'attention.out', // (d, heads x head)
+  'mlp.gate_proj.weight': 'mlp.gate', // (ff, d)
+  'mlp.up_proj.weight': 'mlp.up', // (ff, d)
+  'mlp.down_proj.weight': 'mlp.down', // (d, ff)
+};
+
+const NORMS = /^(input_layernorm|post_attention_layernorm|self_attn\.q_norm|self_attn\.k_norm)\.weight$/;
+
+/** What transformers assumes where a config is silent. */
+const DEFAULT_CONTEXT: Readonly<Record<string, number>> = { llama: 2048, mistral: 131_072, qwen2: 32_768, qwen3: 32_768 };
+
+/** Llama and the families that share its block: Mistral, Qwen2, Qwen3; SmolLM calls itself llama. */
+export const llama: Architecture = {
+  id: 'llama',
+  title: 'Llama',
+  modelTypes: Object.keys(DEFAULT_CONTEXT),
+  kind: 'decoder',
+  matchesNames: (names) => ['', 'model.'].some((prefix) => names.has(`${prefix}embed_tokens.weight`) && names.has(`${prefix}norm.weight`)
+    && [...Object.keys(BLOCK), 'input_layernorm.weight', 'post_attention_layernorm.weight'].every((rest) => names.has(`${prefix}layers.0.${rest}`))
+    // Gemma 2 and its kin have more norms in the block, and another block.
+    && !names.has(`${prefix}layers.0.pre_feedforward_layernorm.weight`)),
+  role,
+  tied: (config) => (isTied(config, false) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
+  maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT[String(config.model_type)] ?? DEFAULT_CONTEXT.llama),
+  buildGraph: null,
+};
+
+function role(name: string, shape: readonly number[]): TensorRole {
+  const short = name.replace(/^model\./, '');
+  const outside = (what: Role, group: string, orientation: TensorRole['orientation'] = null): TensorRole =>
+    ({ role: what, layer: null, group, prunable: false, parameter: what !== 'buffer', orientation });
+  if (short === 'embed_tokens.weight') return outside('embedding', 'embed_tokens', 'out-in');
+  if (short === 'norm.weight') return outside('norm', 'norm');
+  if (short === 'lm_head.weight') return outside('head', 'lm_head', 'out-in');
+  if (short === 'rotary_emb.inv_freq') return outside('buffer', 'rotary_emb');
+
+  const block = /^layers\.(\d{1,6})\.(.+)$/.exec(short);
+  if (!block) return roleByName(name, shape);
+  const layer = Number(block[1]), rest = block[2];
+  const inside = (what: Role, prunable: boolean, orientation: TensorRole['orientation'] = null): TensorRole =>
+    ({ role: what, layer, group: `layers.${layer}`, prunable, parameter: what !== 'buffer', orientation });
+  if (rest === 'self_attn.rotary_emb.inv_freq') return inside('buffer', false);
+  if (Object.hasOwn(BLOCK, rest) && shape.length === 2) return inside(BLOCK[rest], true, 'out-in');
+  if (NORMS.test(rest)) return inside('norm', false);
+  if (rest.endsWith('.bias')) return inside('bias', false);
+  return roleByName(name, shape);
+}

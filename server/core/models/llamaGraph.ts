@@ -1,0 +1,71 @@
+import type { Checkpoint } from '../formats/contract';
+import { activations } from '../graph/activations';
+import { attention, attentionContext } from '../graph/attention';
+import { GraphBuilder } from '../graph/builder';
+import type { Value } from '../graph/builder';
+import type { GraphOptions, ModelGraph } from '../graph/contract';
+import { decoderInputs, lossOutputs } from '../graph/lossHead';
+import { Weights } from '../graph/weights';
+import { ConfigReader } from './graphConfig';
+import { readLlamaConfig } from './llamaConfig';
+import type { LlamaConfig } from './llamaConfig';
+import { ropeTables } from './rope';
+
+/**
+ * Llama and its kin (Mistral, Qwen2, Qwen3, SmolLM): RMSNorm, rotary positions, grouped queries, gated MLP, Linear
+ * matrices stored (out, in).
+ *
+ * @throws CheckpointError `no-config`, `unsupported-config`, `tensor-missing`, `tensor-shape-differs`, `unsupported-dtype`
+ */
+export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): ModelGraph {
+  const c = readLlamaConfig(ConfigReader.of(checkpoint));
+  const g = new GraphBuilder('llama');
+  const weights = new Weights(g, checkpoint, options);
+  const prefix = weights.has('model.embed_tokens.weight') ? 'model.' : '';
+  const inputs = decoderInputs(g);
+  const context = attentionContext(g, inputs.inputIds, inputs.length, options.plainAttention ?? false);
+  const tables = ropeTables(g, c.rope, options.context, inputs.length);
+  const norm = (x: Value, name: string, width = c.width): Value =>
+    g.op('SimplifiedLayerNormalization', [x, weights.f32(`${name}.weight`, [width])], { axis: { i: -1 }, epsilon: { f: c.epsilon } });
+  const linear = (x: Value, name: string, bias: boolean, from: number, to: number): Value =>
+    weights.linear(x, `${name}.weight`, bias ? `${name}.bias` : null, { in: from, out: to }, 'out-in');
+  /** RMSNorm over each head: (rows, heads * headDim) -> the same shape. */
+  const headNorm = (x: Value, name: string, heads: number): Value => (c.headNorms ? g.reshape(norm(g.reshape(x, [-1, c.headDim]), name, c.headDim), [-1, heads * c.headDim]) : x);
+
+  let hidden = g.reshape(weights.rows(`${prefix}embed_tokens.weight`, [c.vocab, c.width], inputs.inputIds), [-1, c.width]);
+  for (let layer = 0; layer < c.layers; layer++) {
+    const block = `${prefix}layers.${layer}`;
+    const [qWidth, kvWidth] = [c.heads * c.headDim, c.kvHeads * c.headDim];
+    const normed = norm(hidden, `${block}.input_layernorm`);
+    const q = headNorm(linear(normed, `${block}.self_attn.q_proj`, c.bias.qkv, c.width, qWidth), `${block}.self_attn.q_norm`, c.heads);
+    const k = headNorm(linear(normed, `${block}.self_attn.k_proj`, c.bias.qkv, c.width, kvWidth), `${block}.self_attn.k_norm`, c.kvHeads);
+    const v = linear(normed, `${block}.self_attn.v_proj`, c.bias.qkv, c.width, kvWidth);
+    const mixed = attention(g, context, q, k, v, {
+      heads: c.heads, kvHeads: c.kvHeads, headDim: c.headDim, scale: c.headDim ** -0.5, slidingWindow: slidingWindow(c, layer, options), rope: tables,
+    });
+    hidden = g.op('Add', [hidden, linear(mixed, `${block}.self_attn.o_proj`, c.bias.out, qWidth, c.width)]);
+    const normedMlp = norm(hidden, `${block}.post_attention_layernorm`);
+    const gate = activations[c.activation](g, linear(normedMlp, `${block}.mlp.gate_proj`, c.bias.mlp, c.width, c.inner));
+    const up = linear(normedMlp, `${block}.mlp.up_proj`, c.bias.mlp, c.width, c.inner);
+    hidden = g.op('Add', [hidden, linear(g.op('Mul', [gate, up]), `${block}.mlp.down_proj`, c.bias.mlp, c.inner, c.width)]);
+  }
+
+  const headName = c.tied ? `${prefix}embed_tokens.weight` : 'lm_head.weight';
+  const head = (rows: Value): Value => weights.linear(norm(rows, `${prefix}norm`), headName, null, { in: c.width, out: c.vocab }, 'out-in');
+  lossOutputs(g, inputs, hidden, head, c, options);
+  return {
+    bytes: g.finish(),
+    root: g.root ?? '/',
+    thresholdInputs: weights.thresholdInputs,
+    weightBytes: weights.weightBytes,
+    foldedBytes: weights.foldedBytes,
+    activationBytesPerToken: 4 * (6 * c.width + 2 * (c.heads + 2 * c.kvHeads) * c.headDim + 3 * c.inner + 2 * c.vocab + 3 * c.heads * options.context),
+    vocabSize: c.vocab,
+  };
+}
+
+/** A window as long as the context or longer hides nothing. */
+function slidingWindow(c: LlamaConfig, layer: number, options: GraphOptions): number | null {
+  const window = c.windows[layer];
+  return window !== null && window < options.context ? window : null;
+}

@@ -1,0 +1,6 @@
+import type { Architecture } from './contract';
+import { gpt2 } from './gpt2';
+import { llama } from './llama';
+
+/** Every family that is known by more than its names. */
+export const architectures: readonly Architecture[] = [gpt2, llama];
