@@ -11,6 +11,8 @@ export interface AttentionShape {
   readonly scale: number;
   /** A token sees itself and the `slidingWindow - 1` tokens before it; null sees everything before. */
   readonly slidingWindow: number | null;
+  /** Cosines and sines (at least length, headDim / 2) by which queries and keys are rotated, halves against halves. */
+  readonly rope?: { readonly cos: Value; readonly sin: Value };
 }
 
 /** What attention needs to know of the window, made once a graph. */
@@ -48,7 +50,7 @@ function additiveMask(g: GraphBuilder, context: AttentionContext, slidingWindow:
 }
 
 /**
- * Causal attention. q (batch * length, heads * headDim), k and v (batch * length, kvHeads * headDim), already rotated;
+ * Causal attention. q (batch * length, heads * headDim), k and v (batch * length, kvHeads * headDim), not yet rotated;
  * answers (batch * length, heads * headDim).
  */
 export function attention(g: GraphBuilder, context: AttentionContext, q: Value, k: Value, v: Value, shape: AttentionShape): Value {
@@ -68,12 +70,23 @@ function plainAttention(g: GraphBuilder, context: AttentionContext, q: Value, k:
     const dims = g.op('Concat', [context.batch, context.length, g.ints64([kvHeads, group, headDim])], { axis: { i: 0 } });
     return g.op('Transpose', [g.op('Reshape', [x, dims])], { perm: { is: perm } });
   };
-  const queries = split(q, heads / kvHeads, [0, 2, 3, 1, 4]);
-  const keys = split(k, 1, [0, 2, 3, 4, 1]);
+  const queries = rotate(g, context, split(q, heads / kvHeads, [0, 2, 3, 1, 4]), shape);
+  const keys = g.op('Transpose', [rotate(g, context, split(k, 1, [0, 2, 3, 1, 4]), shape)], { perm: { is: [0, 1, 2, 4, 3] } });
   const values = split(v, 1, [0, 2, 3, 1, 4]);
   const scaled = g.op('Mul', [g.op('MatMul', [queries, keys]), g.float(shape.scale)]);
   const weights = g.op('Softmax', [g.op('Add', [scaled, additiveMask(g, context, shape.slidingWindow)])], { axis: { i: -1 } });
   return g.op('Transpose', [g.op('MatMul', [weights, values])], { perm: { is: [0, 3, 1, 2, 4] } });
+}
+
+/** x (..., length, headDim) with halves a, b becomes (a cos - b sin, b cos + a sin). */
+function rotate(g: GraphBuilder, context: AttentionContext, x: Value, shape: AttentionShape): Value {
+  if (!shape.rope) return x;
+  const table = (values: Value): Value => g.op('Slice', [values, g.ints64([0]), context.length, g.ints64([0])]);
+  const [cos, sin] = [table(shape.rope.cos), table(shape.rope.sin)];
+  const [a, b] = g.ops('Split', [x], 2, { axis: { i: -1 }, num_outputs: { i: 2 } });
+  const first = g.op('Sub', [g.op('Mul', [a, cos]), g.op('Mul', [b, sin])]);
+  const second = g.op('Add', [g.op('Mul', [b, cos]), g.op('Mul', [a, sin])]);
+  return g.op('Concat', [first, second], { axis: { i: -1 } });
 }
 
 function fusedAttention(g: GraphBuilder, context: AttentionContext, q: Value, k: Value, v: Value, shape: AttentionShape): Value {
@@ -82,9 +95,10 @@ function fusedAttention(g: GraphBuilder, context: AttentionContext, q: Value, k:
     total: g.cast(g.op('Squeeze', [context.length]), 'I32'),
   };
   const { heads, kvHeads, headDim } = shape;
-  const inputs = [batched(g, context, q, heads * headDim), batched(g, context, k, kvHeads * headDim), batched(g, context, v, kvHeads * headDim), '', '', context.fused.last, context.fused.total];
+  const inputs = [batched(g, context, q, heads * headDim), batched(g, context, k, kvHeads * headDim), batched(g, context, v, kvHeads * headDim), '', '', context.fused.last, context.fused.total,
+    ...(shape.rope ? [shape.rope.cos, shape.rope.sin] : [])];
   return g.ops('GroupQueryAttention', inputs, 3, {
     num_heads: { i: heads }, kv_num_heads: { i: kvHeads }, scale: { f: shape.scale },
-    local_window_size: { i: shape.slidingWindow ?? -1 },
+    local_window_size: { i: shape.slidingWindow ?? -1 }, do_rotary: { i: shape.rope ? 1 : 0 },
   }, MICROSOFT)[0];
 }

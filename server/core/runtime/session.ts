@@ -36,7 +36,7 @@ class Child {
     });
     this.process.on('error', (error) => this.fail(`the runtime child did not start: ${error.message}`));
     this.ended = new Promise((resolve) => {
-      this.process.once('close', (code, signal) => {
+      this.process.once('exit', (code, signal) => {
         this.fail(`${signal ? `signal ${signal}` : `exit code ${code}`}${said ? `: ${said.trim().split('\n').at(-1)}` : ''}`);
         resolve();
       });
