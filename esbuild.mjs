@@ -17,7 +17,7 @@ function buildKernels() {
   const entry = path.join(root, 'server/core/kernels/assembly/index.ts');
   if (!existsSync(entry) || !wanted('kernels')) return;
   const asc = path.join(root, 'node_modules/assemblyscript/bin/asc.js');
-  const pages = '512'; // 32 MiB: buffers are laid out by kernels/layout.ts
+  const pages = '344'; // MEMORY_PAGES of kernels/layout.ts, which lays out the buffers
   const result = spawnSync(process.execPath, [asc, entry, '--outFile', path.join(dist, 'kernels.wasm'), '-O3', '--noAssert', '--runtime', 'stub',
     '--enable', 'simd', '--importMemory', '--initialMemory', pages, '--maximumMemory', pages], { stdio: 'inherit', cwd: root });
   if (result.status !== 0) process.exit(1);
@@ -48,3 +48,4 @@ for (const view of ['inspector', 'sweep']) {
   const css = path.join(root, `webview/${view}/style.css`);
   if (existsSync(css)) await build({ bundle: true, minify: true, logLevel: 'warning', entryPoints: [css], outfile: path.join(dist, `webview/${view}.css`) });
 }
+if (wanted('sample')) (await import('./scripts/sampleText.mjs')).writeSampleText(path.join(dist, 'sample.txt'));

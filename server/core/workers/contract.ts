@@ -14,21 +14,45 @@ export interface SliceSource {
   readonly to: number;
 }
 
+/** Where bytes go: a file that exists already, written by position. */
+export interface Target {
+  readonly path: string;
+  readonly at: number;
+}
+
+/** Zero counts around a mask. `changed` is what became zero: zerosAfter - zerosBefore. */
+export interface MaskCounts { readonly zerosBefore: number; readonly zerosAfter: number; readonly changed: number }
+
+/** Counts about the layout of zeros; `groups` are whole groups of four inputs, `ready` those with at least two zeros. */
+export interface Structure { readonly rows: number; readonly deadRows: number; readonly groups: number; readonly ready: number }
+
 /** What a worker can be asked. A new kind is a new member here and a case in `worker.ts`. */
 export type WorkerTask =
   /** Histogram and moments in one pass; counts |w| > threshold when it is given. */
   | { readonly kind: 'scan'; readonly source: SliceSource; readonly threshold: number | null }
   /** For F32 and F64: exact counts of the magnitudes inside each of the coarse `keys`, as sorted (value, count) pairs. */
   | { readonly kind: 'refine'; readonly source: SliceSource; readonly keys: readonly number[] }
-  /** Reads, applies the rule, writes at `at` of the open-for-writing target file. Answers how many were zero before, after, and changed. */
-  | { readonly kind: 'mask'; readonly source: SliceSource; readonly rule: TensorRule; readonly target: { readonly path: string; readonly at: number } }
+  /**
+   * Reads, applies the rule, writes at `at` of the target file, which exists already. Answers how many were zero before,
+   * after, and changed. `columns` (rule `rows`, orientation in-out, a matrix): only these columns [from, to) of it.
+   */
+  | { readonly kind: 'mask'; readonly source: SliceSource; readonly rule: TensorRule; readonly target: Target; readonly columns?: { readonly from: number; readonly to: number } }
+  /**
+   * Exact counts of |w| below and equal to a magnitude, of any dtype. With `task.kind` `mask` and a `cut` rule this is how
+   * the tie budget of a tensor is dealt out to its slices (see maskTensor.ts).
+   */
+  | { readonly kind: 'count'; readonly source: SliceSource; readonly magnitude: number }
+  /** Dead rows (output units with only zeros) and groups of four inputs that already hold two zeros. Whole rows only. */
+  | { readonly kind: 'structure'; readonly source: SliceSource; readonly orientation: 'out-in' | 'in-out' }
   /** Copies bytes unchanged. */
-  | { readonly kind: 'copy'; readonly source: SliceSource; readonly target: { readonly path: string; readonly at: number } };
+  | { readonly kind: 'copy'; readonly source: SliceSource; readonly target: Target };
 
 export interface WorkerAnswers {
   scan: { moments: Moments; histogram: MagnitudeHistogram; above: number | null };
   refine: { values: Float64Array; counts: Float64Array };
-  mask: { zerosBefore: number; zerosAfter: number; changed: number };
+  mask: MaskCounts;
+  count: { less: number; equal: number };
+  structure: Structure;
   copy: { bytes: number };
 }
 

@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { distFolder } from '../paths';
+import { infinityBits, type KernelFloat } from './floatBits';
+import { BUFFER, BUFFER_BYTES, MEMORY_PAGES, RESULT, SLOT_MAP, SLOT_TABLES, SLOTS, TABLES, TABLE_BYTES } from './layout';
+
+interface Exports {
+  clearTables(): void;
+  foldTables(): void;
+  histogram16(ptr: number, n: number): void;
+  scan32(ptr: number, n: number, limit: number): void;
+  clearSlots(slots: number): void;
+  refine32(ptr: number, n: number, lowKey: number, highKey: number): void;
+  mask16(ptr: number, n: number, limit: number): void;
+  mask32(ptr: number, n: number, limit: number): void;
+  count16(ptr: number, n: number, bits: number): void;
+  count32(ptr: number, n: number, bits: number): void;
+}
+
+/** What `scan32` has gathered since `beginScan`. */
+export interface Scan32 {
+  readonly finite: number; readonly nan: number; readonly inf: number; readonly zeros: number;
+  readonly sum: number; readonly m2: number; readonly min: number; readonly max: number;
+  /** Magnitude patterns above the limit, NaN not counted. */
+  readonly above: number;
+}
+
+/**
+ * One WASM instance with its own fixed memory. All methods work on the data window: `first` is a byte offset into
+ * `buffer`, of any alignment. Views are made once: the memory never grows.
+ */
+export class Kernels {
+  private readonly memory: WebAssembly.Memory;
+  private readonly wasm: Exports;
+  private readonly result: Float64Array;
+  /** The data window, BUFFER_BYTES long. */
+  readonly buffer: Uint8Array;
+
+  constructor(module: WebAssembly.Module) {
+    this.memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES });
+    const abort = (): never => { throw new Error('a kernel aborted'); };
+    this.wasm = new WebAssembly.Instance(module, { env: { memory: this.memory, abort } }).exports as unknown as Exports;
+    this.result = new Float64Array(this.memory.buffer, RESULT, 16);
+    this.buffer = new Uint8Array(this.memory.buffer, BUFFER, BUFFER_BYTES);
+  }
+
+  private check(first: number, n: number, bytes: number): number {
+    if (!(first >= 0 && n >= 0 && first + n * bytes <= BUFFER_BYTES)) throw new RangeError(`kernel window ${first} + ${n} x ${bytes} leaves the buffer`);
+    return BUFFER + first;
+  }
+
+  /** Zeroes tables and moments before a slice. */
+  beginScan(): void {
+    this.wasm.clearTables();
+  }
+
+  /** Counts 16-bit patterns into the tables. */
+  histogram16(first: number, n: number): void {
+    this.wasm.histogram16(this.check(first, n, 2), n);
+  }
+
+  /** Counts the top halves of F32 into the tables and adds to the moments. `limit` from `patternAtMost`. */
+  scan32(first: number, n: number, limit: number): void {
+    this.wasm.scan32(this.check(first, n, 4), n, limit);
+  }
+
+  /** The counts of all 65,536 patterns since `beginScan`: a view, valid until the next `beginScan`. Call once a scan. */
+  tables(): Uint32Array {
+    this.wasm.foldTables();
+    return new Uint32Array(this.memory.buffer, TABLES, TABLE_BYTES / 4);
+  }
+
+  moments32(): Scan32 {
+    const [finite, nan, inf, zeros, sum, , m2, min, max, above] = this.result;
+    return { finite, nan, inf, zeros, sum, m2, min: finite ? min : NaN, max: finite ? max : NaN, above };
+  }
+
+  /** Prepares `refine32` for at most SLOTS coarse keys (0..32767). */
+  beginRefine(keys: readonly number[]): void {
+    if (keys.length > SLOTS) throw new RangeError(`${keys.length} keys, ${SLOTS} slots`);
+    this.wasm.clearSlots(keys.length);
+    const map = new Uint16Array(this.memory.buffer, SLOT_MAP, 0x8000);
+    keys.forEach((key, slot) => { map[key] = slot + 1; });
+  }
+
+  refine32(first: number, n: number, lowKey: number, highKey: number): void {
+    this.wasm.refine32(this.check(first, n, 4), n, lowKey, highKey);
+  }
+
+  /** Counts of the 65,536 low halves of slot's key: a view, valid until the next `beginRefine`. */
+  slotTable(slot: number): Uint32Array {
+    return new Uint32Array(this.memory.buffer, SLOT_TABLES + slot * TABLE_BYTES, TABLE_BYTES / 4);
+  }
+
+  /** Writes +0.0 over every |w| whose pattern is below `limit`. NaN is never touched. */
+  mask(dtype: KernelFloat, first: number, n: number, limit: number): { zeros: number; changed: number } {
+    if (!(limit >= 0 && limit <= infinityBits[dtype] + 1)) throw new RangeError(`mask limit ${limit}`);
+    if (dtype === 'F32') this.wasm.mask32(this.check(first, n, 4), n, limit);
+    else this.wasm.mask16(this.check(first, n, 2), n, limit);
+    return { zeros: this.result[0], changed: this.result[1] };
+  }
+
+  /** Counts patterns below and equal to `bits`. */
+  count(dtype: KernelFloat, first: number, n: number, bits: number): { less: number; equal: number } {
+    if (dtype === 'F32') this.wasm.count32(this.check(first, n, 4), n, bits);
+    else this.wasm.count16(this.check(first, n, 2), n, bits);
+    return { less: this.result[0], equal: this.result[1] };
+  }
+}
+
+/** Compiles the built `kernels.wasm` and makes one instance. */
+export function loadKernels(): Kernels {
+  return new Kernels(new WebAssembly.Module(readFileSync(path.join(distFolder(), 'kernels.wasm'))));
+}

@@ -1,0 +1,103 @@
+import type { Moments } from './contract';
+
+/** Moments of nothing. */
+export const emptyMoments: Moments = { elements: 0, zeros: 0, nan: 0, inf: 0, min: NaN, max: NaN, sum: 0, m2: 0, absMax: NaN };
+
+/** How many values min, max, sum and m2 are over. */
+export const finiteCount = (m: Moments): number => m.elements - m.nan - m.inf;
+
+/** Mean of the finite values; NaN when there are none. */
+export const meanOf = (m: Moments): number => m.sum / finiteCount(m);
+
+/** Population standard deviation (ddof 0) of the finite values; NaN when there are none. */
+export const stdOf = (m: Moments): number => Math.sqrt(m.m2 / finiteCount(m));
+
+const least = (a: number, b: number): number => (Number.isNaN(a) ? b : Number.isNaN(b) ? a : Math.min(a, b));
+const most = (a: number, b: number): number => (Number.isNaN(a) ? b : Number.isNaN(b) ? a : Math.max(a, b));
+
+/** The moments of both sets together (Chan, Golub, LeVeque 1979: stable for a large mean). Order matters in the last bits. */
+export function mergeMoments(a: Moments, b: Moments): Moments {
+  const na = finiteCount(a), nb = finiteCount(b);
+  let m2 = a.m2 + b.m2;
+  if (na > 0 && nb > 0) {
+    const delta = b.sum / nb - a.sum / na;
+    m2 += delta * delta * ((na * nb) / (na + nb));
+  }
+  return {
+    elements: a.elements + b.elements, zeros: a.zeros + b.zeros, nan: a.nan + b.nan, inf: a.inf + b.inf,
+    min: least(a.min, b.min), max: most(a.max, b.max), sum: a.sum + b.sum, m2, absMax: most(a.absMax, b.absMax),
+  };
+}
+
+/** Largest |w|: of the finite values, or infinity when one is there. */
+export function absMaxOf(min: number, max: number, inf: number): number {
+  return inf > 0 ? Infinity : Math.max(Math.abs(min), Math.abs(max));
+}
+
+const BLOCK = 2048;
+
+/**
+ * Moments of values that come in blocks, each taken about the pivot of its first finite value, so that a large mean costs
+ * no digits (the kernel for F32 does the same).
+ */
+export class MomentAccumulator {
+  private moments: Moments = emptyMoments;
+
+  /** Adds values[0..n). */
+  add(values: Float64Array, n: number): void {
+    for (let from = 0; from < n; from += BLOCK) this.moments = mergeMoments(this.moments, block(values, from, Math.min(n, from + BLOCK)));
+  }
+
+  result(): Moments {
+    return this.moments;
+  }
+}
+
+function block(values: Float64Array, from: number, to: number): Moments {
+  let zeros = 0, nan = 0, inf = 0, min = Infinity, max = -Infinity, s = 0, q = 0, pivot = NaN;
+  for (let i = from; i < to; i++) {
+    const x = values[i];
+    if (x === 0) zeros++;
+    if (!Number.isFinite(x)) {
+      if (Number.isNaN(x)) nan++;
+      else inf++;
+      continue;
+    }
+    if (Number.isNaN(pivot)) pivot = x;
+    if (x < min) min = x;
+    if (x > max) max = x;
+    const d = x - pivot;
+    s += d;
+    q += d * d;
+  }
+  const elements = to - from, finite = elements - nan - inf;
+  if (finite === 0) return { ...emptyMoments, elements, nan, inf, absMax: inf ? Infinity : NaN };
+  return { elements, zeros, nan, inf, min, max, sum: pivot * finite + s, m2: Math.max(0, q - (s * s) / finite), absMax: absMaxOf(min, max, inf) };
+}
+
+/** Moments from the counts of each code of a small dtype: sums over bins, not over weights. */
+export function momentsOfCodes(values: Float64Array, counts: ArrayLike<number>): Moments {
+  let elements = 0, zeros = 0, nan = 0, inf = 0, min = Infinity, max = -Infinity, sum = 0;
+  for (let code = 0; code < values.length; code++) {
+    const count = counts[code];
+    if (count === 0) continue;
+    const x = values[code];
+    elements += count;
+    if (Number.isNaN(x)) nan += count;
+    else if (!Number.isFinite(x)) inf += count;
+    else {
+      if (x === 0) zeros += count;
+      if (x < min) min = x;
+      if (x > max) max = x;
+      sum += x * count;
+    }
+  }
+  const finite = elements - nan - inf;
+  if (finite === 0) return { ...emptyMoments, elements, nan, inf, absMax: inf ? Infinity : NaN };
+  const mean = sum / finite;
+  let m2 = 0;
+  for (let code = 0; code < values.length; code++) {
+    if (counts[code] > 0 && Number.isFinite(values[code])) m2 += counts[code] * (values[code] - mean) ** 2;
+  }
+  return { elements, zeros, nan, inf, min, max, sum, m2, absMax: absMaxOf(min, max, inf) };
+}

@@ -1,0 +1,193 @@
+import { CheckpointError } from '../errors';
+import { isKernelFloat, patternAtLeast, type KernelFloat } from '../kernels/floatBits';
+import type { ByteSource } from '../bytes/byteSource';
+import type { TensorRule } from '../pruning/contract';
+import { dtypes } from '../tensor/dtype';
+import type { MaskCounts, SliceSource, WorkerTask } from './contract';
+import { floatCells, requireMaskable, type FloatCells } from './floatCells';
+import { selectInGroup, selectSmallest } from './select';
+import { elementsIn, streamWindows, withSource, withTarget, type TaskContext, type Writer } from './task';
+
+type MaskTask = Extract<WorkerTask, { kind: 'mask' }>;
+type Rule<Kind extends TensorRule['kind']> = Extract<TensorRule, { kind: Kind }>;
+interface Tally { zeros: number; changed: number }
+
+/** Reads a slice, applies its rule and writes it. The slice holds whole rows or groups where the rule needs them. */
+export function maskTask(context: TaskContext, task: MaskTask): MaskCounts {
+  const { source, rule, target } = task;
+  requireMaskable(source.dtype);
+  const tally: Tally = { zeros: 0, changed: 0 };
+  withSource(source, (bytes) => withTarget(target, (writer) => {
+    if (task.columns) maskColumns(context, task, task.columns, bytes, writer, tally);
+    else {
+      const apply = applier(context, source, rule, tally);
+      streamWindows(context, source, bytes, apply.unit, (length, offset) => {
+        apply.window(length);
+        writer.write(context.kernels.buffer.subarray(0, length), target.at + offset);
+      });
+    }
+  }));
+  return { zerosBefore: tally.zeros, zerosAfter: tally.zeros + tally.changed, changed: tally.changed };
+}
+
+interface Applier { readonly unit: number; window(length: number): void }
+
+function applier(context: TaskContext, source: SliceSource, rule: TensorRule, tally: Tally): Applier {
+  const { dtype } = source;
+  switch (rule.kind) {
+    case 'cut': return isKernelFloat(dtype) ? kernelCut(context, dtype, rule, tally) : plainCut(context, source, rule, tally);
+    case 'rows': return rowSelection(context, source, rule, tally);
+    case 'groups': return rule.orientation === 'out-in' ? rowGroups(context, source, rule, tally) : columnGroups(context, source, rule, tally);
+  }
+}
+
+/** Whole windows by the kernel; only the window in which the tie budget ends is cut in two at its last tie. */
+function kernelCut(context: TaskContext, dtype: KernelFloat, rule: Rule<'cut'>, tally: Tally): Applier {
+  const { kernels } = context, size = dtypes[dtype].bits / 8;
+  const pattern = patternAtLeast(dtype, rule.threshold);
+  let ties = pattern.equal ? rule.ties : 0;
+  const mask = (first: number, n: number, limit: number): void => {
+    const counts = kernels.mask(dtype, first * size, n, limit);
+    tally.zeros += counts.zeros;
+    tally.changed += counts.changed;
+  };
+  return {
+    unit: size,
+    window(length) {
+      const n = length / size;
+      const present = ties > 0 ? kernels.count(dtype, 0, n, pattern.bits).equal : 0;
+      if (present <= ties) {
+        mask(0, n, ties > 0 ? pattern.bits + 1 : pattern.bits);
+        ties -= present;
+        return;
+      }
+      const cells = floatCells(dtype, kernels.buffer);
+      let split = 0;
+      for (; ties > 0; split++) if (cells.magnitude(split) === rule.threshold) ties--;
+      mask(0, split, pattern.bits + 1);
+      mask(split, n - split, pattern.bits);
+    },
+  };
+}
+
+/** Clears one element that a rule chose. */
+function choose(cells: FloatCells, index: number, magnitude: number, tally: Tally): void {
+  if (magnitude !== 0) tally.changed++;
+  cells.clear(index);
+}
+
+function plainCut(context: TaskContext, source: SliceSource, rule: Rule<'cut'>, tally: Tally): Applier {
+  let { ties } = rule;
+  return {
+    unit: 24,
+    window(length) {
+      const cells = floatCells(source.dtype, context.kernels.buffer), n = elementsIn(source.dtype, length);
+      for (let i = 0; i < n; i++) {
+        const magnitude = cells.magnitude(i);
+        if (magnitude === 0) tally.zeros++;
+        if (magnitude < rule.threshold) choose(cells, i, magnitude, tally);
+        else if (magnitude === rule.threshold && ties > 0) { ties--; choose(cells, i, magnitude, tally); }
+      }
+    },
+  };
+}
+
+/** Bytes of one stored row (the last axis). @throws `unsupported-pattern` when rows do not end on a byte */
+function rowBytes(source: SliceSource): { width: number; bytes: number } {
+  const width = source.shape.length === 0 ? 1 : source.shape[source.shape.length - 1];
+  const bytes = (width * dtypes[source.dtype].bits) / 8;
+  if (!Number.isInteger(bytes)) throw new CheckpointError('unsupported-pattern', { file: source.file.path }, `rows of ${width} ${source.dtype} do not end on a byte`);
+  return { width, bytes: Math.max(1, bytes) };
+}
+
+/** Fills magnitudes of n cells that lie `stride` apart and counts the zeros among them. */
+function load(cells: FloatCells, first: number, stride: number, n: number, out: Float64Array, tally: Tally): void {
+  for (let i = 0; i < n; i++) {
+    out[i] = cells.magnitude(first + i * stride);
+    if (out[i] === 0) tally.zeros++;
+  }
+}
+
+function clearChosen(cells: FloatCells, first: number, stride: number, n: number, magnitudes: Float64Array, chosen: Uint8Array, tally: Tally): void {
+  for (let i = 0; i < n; i++) if (chosen[i] === 1) choose(cells, first + i * stride, magnitudes[i], tally);
+}
+
+function rowSelection(context: TaskContext, source: SliceSource, rule: Rule<'rows'>, tally: Tally): Applier {
+  const { width, bytes } = rowBytes(source);
+  const row = new Float64Array(width), scratch = new Float64Array(width), chosen = new Uint8Array(width);
+  return {
+    unit: bytes,
+    window(length) {
+      const cells = floatCells(source.dtype, context.kernels.buffer), n = elementsIn(source.dtype, length);
+      for (let first = 0; first < n; first += width) {
+        load(cells, first, 1, width, row, tally);
+        selectSmallest(row, width, rule.selected, scratch, chosen);
+        clearChosen(cells, first, 1, width, row, chosen, tally);
+      }
+    },
+  };
+}
+
+/** Groups along the last axis. A ragged tail of each row is left alone. */
+function rowGroups(context: TaskContext, source: SliceSource, rule: Rule<'groups'>, tally: Tally): Applier {
+  const { width, bytes } = rowBytes(source);
+  const row = new Float64Array(width), chosen = new Uint8Array(width);
+  return {
+    unit: bytes,
+    window(length) {
+      const cells = floatCells(source.dtype, context.kernels.buffer), n = elementsIn(source.dtype, length);
+      for (let first = 0; first < n; first += width) {
+        load(cells, first, 1, width, row, tally);
+        chosen.fill(0);
+        for (let at = 0; at + rule.of <= width; at += rule.of) selectInGroup(row, at, rule.of, rule.of - rule.keep, chosen);
+        clearChosen(cells, first, 1, width, row, chosen, tally);
+      }
+    },
+  };
+}
+
+/** Groups of `of` consecutive stored rows (inputs), each column on its own. The slice starts on a group; a ragged tail is left alone. */
+function columnGroups(context: TaskContext, source: SliceSource, rule: Rule<'groups'>, tally: Tally): Applier {
+  const { width, bytes } = rowBytes(source);
+  const column = new Float64Array(rule.of), chosen = new Uint8Array(rule.of);
+  return {
+    unit: bytes * rule.of,
+    window(length) {
+      const cells = floatCells(source.dtype, context.kernels.buffer), rows = length / bytes;
+      for (let top = 0; top < rows; top += rule.of) {
+        const height = Math.min(rule.of, rows - top);
+        for (let x = 0; x < width; x++) {
+          load(cells, top * width + x, width, height, column, tally);
+          if (height < rule.of) continue;
+          selectInGroup(column, 0, rule.of, rule.of - rule.keep, chosen);
+          clearChosen(cells, top * width + x, width, rule.of, column, chosen, tally);
+        }
+      }
+    },
+  };
+}
+
+/** Rule `rows` where an output unit is a column: reads columns [from, to) of the matrix as one block of strided pieces. */
+function maskColumns(context: TaskContext, task: MaskTask, columns: { from: number; to: number }, bytes: ByteSource, writer: Writer, tally: Tally): void {
+  const { source, rule, target } = task, { buffer } = context.kernels;
+  if (rule.kind !== 'rows') throw new CheckpointError('internal', { file: source.file.path }, `columns with rule ${rule.kind}`);
+  const { width, bytes: stored } = rowBytes(source);
+  const size = dtypes[source.dtype].bits / 8, count = columns.to - columns.from, piece = count * size, height = (source.to - source.from) / stored;
+  if (!Number.isInteger(size) || piece * height > buffer.length || columns.to > width) throw new CheckpointError('internal', { file: source.file.path }, `block of ${count} x ${height} columns`);
+  const each = (visit: (view: Uint8Array, offset: number) => void): void => {
+    for (let y = 0; y < height; y++) {
+      if (y % 1024 === 0) context.check();
+      visit(buffer.subarray(y * piece, (y + 1) * piece), y * stored + columns.from * size);
+    }
+  };
+  each((view, offset) => bytes.read(source.from + offset, source.from + offset + piece, view));
+  const cells = floatCells(source.dtype, buffer);
+  const column = new Float64Array(height), scratch = new Float64Array(height), chosen = new Uint8Array(height);
+  for (let x = 0; x < count; x++) {
+    load(cells, x, count, height, column, tally);
+    selectSmallest(column, height, rule.selected, scratch, chosen);
+    clearChosen(cells, x, count, height, column, chosen, tally);
+  }
+  each((view, offset) => writer.write(view, target.at + offset));
+  context.progress(piece * height);
+}

@@ -1,0 +1,44 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { CheckpointError } from '../errors';
+import { loadKernels } from '../kernels/kernels';
+import type { WorkerAnswers, WorkerTask } from './contract';
+import { countTask, refineTask } from './countTask';
+import { maskTask } from './maskTask';
+import type { FromWorker, ToWorker, WorkerStart } from './messages';
+import { scanTask } from './scanTask';
+import { structureTask } from './structureTask';
+import { streamWindows, withSource, withTarget, type TaskContext } from './task';
+
+// The entry of one worker thread: one WASM instance, one task at a time. A task that throws ends only itself.
+
+function perform(context: TaskContext, task: WorkerTask): WorkerAnswers[WorkerTask['kind']] {
+  switch (task.kind) {
+    case 'scan': return scanTask(context, task.source, task.threshold);
+    case 'refine': return refineTask(context, task.source, task.keys);
+    case 'count': return countTask(context, task.source, task.magnitude);
+    case 'structure': return structureTask(context, task.source, task.orientation);
+    case 'mask': return maskTask(context, task);
+    case 'copy': return withSource(task.source, (bytes) => withTarget(task.target, (writer) => {
+      streamWindows(context, task.source, bytes, 1, (length, offset) => writer.write(context.kernels.buffer.subarray(0, length), task.target.at + offset));
+      return { bytes: task.source.to - task.source.from };
+    }));
+  }
+}
+
+if (parentPort) {
+  const port = parentPort, { cancelled } = workerData as WorkerStart;
+  const kernels = loadKernels();
+  const send = (message: FromWorker): void => port.postMessage(message);
+  port.on('message', ({ id, task }: ToWorker) => {
+    const check = (): void => {
+      if (Atomics.load(cancelled, 0) === id) throw new CheckpointError('cancelled', {}, '');
+    };
+    try {
+      check();
+      send({ type: 'answer', id, answer: perform({ kernels, check, progress: (bytes) => send({ type: 'bytes', id, bytes }) }, task) });
+    } catch (error) {
+      const { code, where, detail } = error instanceof CheckpointError ? error : { code: 'internal' as const, where: {}, detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
+      send({ type: 'failure', id, code, where, detail });
+    }
+  });
+}
