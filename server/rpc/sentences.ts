@@ -24,6 +24,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'not-readable': (p, d) => `${file(p)} cannot be read${aside(d)}. Check its permissions and that the disk is there.`,
   'is-empty': (p, d) => `${file(p)} is empty (${d || '0 bytes'}): a download or copy failed. ${AGAIN}`,
   'no-model-in-folder': (p, d) => `${file(p)} holds no checkpoint${aside(d)}. Name a .safetensors file, an index, or a folder that holds one.`,
+  'several-models-in-folder': (p, d) => `${file(p)} holds several checkpoints${aside(d)}. Name one of them.`,
   'file-changed-while-reading': (p, d) => `${file(p)} changed while it was being read${aside(d)}. Wait until whatever writes it has finished, then start again.`,
   'short-read': (p, d) => `${file(p)} ended too early while being read${aside(d)}: it was cut short meanwhile, or the disk failed. Check the file and start again.`,
   // what the file really is
@@ -51,7 +52,6 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'trailing-bytes': (p, d) => `${file(p)} goes on after its last tensor${aside(d)}. Save it again, or download it again.`,
   'file-cut-short': (p, d) => `${file(p)} is incomplete${colon(d)}. The download stopped part-way; resume it or download again.`,
   'metadata-not-text': (p, d) => `The \`__metadata__\` of ${file(p)} must map text to text${aside(d)}. Save the checkpoint again with text values.`,
-  'byte-order-mark': (p, d) => `The header of ${file(p)} begins with a byte-order mark${aside(d)}, which safetensors does not allow. Save the checkpoint again with a safetensors library.`,
   'header-space-first': (p, d) => `The header of ${file(p)} does not begin with \`{\`${aside(d)}. ${HEADER_BROKEN}`,
   // shards
   'index-not-json': (p, d) => `The index ${file(p)} is not JSON${aside(d)}. Download it again.`,
@@ -93,6 +93,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'tokenizer-broken': (p, d) => `The tokenizer ${file(p)} cannot be used${aside(d)}. Download the model's tokenizer.json again.`,
   'token-out-of-range': (p, d) => `The tokenizer yields an id that the model has no embedding for${inFile(p)}${aside(d)}. Tokenizer and weights are of different models.`,
   'text-not-utf8': (p, d) => `${file(p)} is not UTF-8 text${aside(d)}. Convert it to UTF-8.`,
+  'byte-order-mark': (p, d) => `${file(p)} begins with a byte order mark${aside(d)}, which is not part of the text. Save it as UTF-8 without one to silence this.`,
   'too-few-tokens': (p, d) => `The text${inFile(p)} is too short for this protocol${aside(d)}. Use a longer text, or a smaller --context.`,
   'unknown-benchmark': (_, d) => `There is no such benchmark${colon(d)}. \`winnow catalog\` lists them; any text file works with --text.`,
   'unknown-protocol': (_, d) => `There is no such protocol${colon(d)}. \`winnow catalog\` lists them.`,

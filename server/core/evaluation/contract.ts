@@ -1,3 +1,4 @@
+import type { Problem } from '../errors';
 import type { Provider } from '../runtime/contract';
 
 /** One run of the model: `ids` go in; the tokens at [scoreFrom, scoreTo) of `ids` are scored, each predicted by the one before. scoreFrom >= 1. */
@@ -39,8 +40,16 @@ export interface Protocol {
   readonly joinsRows: boolean;
   /** Defaults where the person gives none. */
   defaults(maxContext: number): WindowOptions;
-  /** All windows over the text, in text order. @throws `too-few-tokens`, `bad-window` */
+  /** The stride that goes with a context when the person gives a context alone. */
+  strideOf(context: number): number;
+  /** All windows over the text, in text order. `tokens`: ids of the whole text, begin and end tokens included. @throws `too-few-tokens`, `bad-window` */
   windows(tokenizer: Tokenizer, text: string, options: WindowOptions): { readonly tokens: number; readonly windows: readonly Window[] };
+  /**
+   * The number that the published script prints where it averages otherwise; absent where it is the same.
+   * @param windows the windows that were run
+   * @param losses nats, one a scored token, in text order
+   */
+  asPublished?(windows: readonly Window[], losses: Float32Array): number;
 }
 
 /** A text with a name. Adding one is one line in `benchmarks.ts`. */
@@ -49,6 +58,8 @@ export interface Benchmark {
   readonly title: string;
   /** Paths below the data folder, tried in order; `sample` comes from the build. */
   readonly files: readonly string[];
+  /** Lines are the rows of a data set, which some protocols join; false for running text. */
+  readonly rows: boolean;
   /** Known SHA-256 of the file as it is, or null. */
   readonly sha256: string | null;
   /** Said wherever it is offered, e.g. that WikiText-2 and -103 share their raw test text. */
@@ -68,6 +79,33 @@ export interface EvaluationSetup {
   readonly textSha256: string;
   readonly tokenizer: string;
   readonly limit: number | null;
+}
+
+/** What to evaluate a model on, and how; null means the protocol's or the family's default. */
+export interface EvaluationRequest {
+  /** Benchmark id, or `text:<path>`: exactly one text. */
+  readonly benchmark: string;
+  readonly protocol: string | null;
+  readonly context: number | null;
+  readonly stride: number | null;
+  /** At most so many windows, from the start. */
+  readonly limit: number | null;
+  readonly provider: Provider | 'auto';
+  readonly threads: number;
+  readonly dataFolder: string | null;
+}
+
+/** A text made ready for one model: everything of an evaluation but the running. */
+export interface PreparedText {
+  readonly protocol: Protocol;
+  readonly setup: Omit<EvaluationSetup, 'provider' | 'computeDtype'>;
+  /** Ids of the whole text. */
+  readonly tokens: number;
+  /** What runs: all windows, or the first `limit`. */
+  readonly windows: readonly Window[];
+  readonly scoredTokens: number;
+  /** Remarks: a checksum that differs, a byte order mark, tokens without an embedding row. */
+  readonly problems: readonly Problem[];
 }
 
 export interface Evaluation extends EvaluationSetup {

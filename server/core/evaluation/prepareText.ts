@@ -1,0 +1,101 @@
+import path from 'node:path';
+import type { Problem } from '../errors';
+import { CheckpointError } from '../errors';
+import type { Architecture, Model } from '../models/contract';
+import { dtypes } from '../tensor/dtype';
+import { readBenchmark } from './benchmarks';
+import type { EvaluationRequest, PreparedText, Tokenizer, Window } from './contract';
+import { findProtocol } from './protocols';
+import { joinRows, readTextFile } from './text';
+import { loadTokenizer } from './tokenizer';
+import { scoredTokens } from './windows';
+
+/** How `EvaluationRequest.benchmark` names a file. */
+export const TEXT_PREFIX = 'text:';
+
+/** An architecture that can be evaluated. */
+export type Evaluable = Architecture & { readonly buildGraph: NonNullable<Architecture['buildGraph']> };
+
+/**
+ * The architecture, when it has an evaluation graph.
+ *
+ * @throws CheckpointError `metric-makes-no-sense`, `no-config`
+ */
+export function evaluable(model: Model): Evaluable {
+  const { architecture, checkpoint } = model;
+  const where = { file: checkpoint.path };
+  if (architecture === null) {
+    const type = checkpoint.config?.model_type;
+    throw checkpoint.config === null ? new CheckpointError('no-config', where, 'the graph and the tokenizer need the model folder')
+      : new CheckpointError('unknown-architecture', where, `model_type ${JSON.stringify(type ?? null)} has no evaluation graph`);
+  }
+  if (architecture.buildGraph === null) throw new CheckpointError('metric-makes-no-sense', where, `${architecture.title} models have no evaluation graph`);
+  if (checkpoint.config === null) throw new CheckpointError('no-config', where, 'the graph needs the sizes of config.json');
+  return architecture as Evaluable;
+}
+
+/**
+ * Reads and tokenises the text and lays out the windows: everything of an evaluation that needs no session.
+ *
+ * @throws CheckpointError `no-tokenizer`, `tokenizer-broken`, `token-out-of-range`, `text-not-utf8`, `too-few-tokens`,
+ *   `unknown-benchmark`, `benchmark-not-found`, `unknown-protocol`, `metric-makes-no-sense`, `bad-window`, `context-too-long`
+ */
+export function prepareText(model: Model, request: EvaluationRequest): PreparedText {
+  const architecture = evaluable(model);
+  const { checkpoint } = model;
+  const protocol = findProtocol(request.protocol, architecture.kind);
+  const longest = architecture.maxContext(checkpoint.config ?? {});
+  const context = request.context ?? protocol.defaults(longest).context;
+  if (context > longest) throw new CheckpointError('context-too-long', { file: checkpoint.path }, `${context} tokens asked, the model has ${longest} positions`);
+  const stride = request.stride ?? protocol.strideOf(context);
+  const source = request.benchmark.startsWith(TEXT_PREFIX)
+    ? { ...readTextFile(request.benchmark.slice(TEXT_PREFIX.length)), file: request.benchmark.slice(TEXT_PREFIX.length), rows: false }
+    : readBenchmark(request.benchmark, request.dataFolder);
+  const tokenizer = loadTokenizer(checkpoint.folder);
+  const { tokens, windows } = named(source.file, () => protocol.windows(tokenizer, source.rows && protocol.joinsRows ? joinRows(source.text) : source.text, { context, stride }));
+  const run = request.limit === null ? windows : windows.slice(0, request.limit);
+  const problems = [...source.problems, ...checkRows(model, tokenizer, windows)];
+  return {
+    protocol, tokens, windows: run, scoredTokens: scoredTokens(run), problems,
+    setup: { benchmark: request.benchmark, protocol: protocol.id, context, stride, metric: protocol.metric, weightDtype: weightDtypeOf(model), textSha256: source.sha256, tokenizer: tokenizer.name, limit: request.limit },
+  };
+}
+
+/** The dtype of the parameters, or `mixed`. */
+export function weightDtypeOf(model: Model): string {
+  const used = new Set(model.checkpoint.tensors.filter((tensor, i) => model.roles[i].parameter && dtypes[tensor.dtype].kind === 'float').map((tensor) => tensor.dtype));
+  return used.size === 1 ? [...used][0] : 'mixed';
+}
+
+/** Rows of the token embedding: ids from here on cannot be looked up. */
+function embeddingRows(model: Model): number | null {
+  const at = model.roles.findIndex((role, i) => role.role === 'embedding' && model.checkpoint.tensors[i].shape.length === 2);
+  if (at !== -1) return model.checkpoint.tensors[at].shape[0];
+  const size = model.checkpoint.config?.vocab_size;
+  return typeof size === 'number' ? size : null;
+}
+
+/** Compares tokenizer and embedding before anything runs. A token without a row that the text never uses is a remark; more rows than tokens is padding. */
+function checkRows(model: Model, tokenizer: Tokenizer, windows: readonly Window[]): Problem[] {
+  const rows = embeddingRows(model);
+  if (rows === null || tokenizer.size <= rows) return [];
+  const where = { file: model.checkpoint.path };
+  for (const window of windows) {
+    const bad = window.ids.find((id) => id >= rows);
+    if (bad !== undefined) throw new CheckpointError('token-out-of-range', where, `token id ${bad} (${tokenizer.tokenOf(bad)}) has no embedding row: ${rows} rows, the tokenizer has ${tokenizer.size} entries`);
+  }
+  return [{ code: 'token-out-of-range', where, detail: `${rows} embedding rows, the tokenizer has ${tokenizer.size} entries; this text uses none of the others` }];
+}
+
+/** Names the text in an error that the windowing could not know it of. */
+function named<T>(text: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof CheckpointError && error.code === 'too-few-tokens') throw new CheckpointError(error.code, { file: text }, error.detail);
+    throw error;
+  }
+}
+
+/** `text:` and the path: what a `--text` file is called in a request and in results. */
+export const textBenchmark = (file: string): string => `${TEXT_PREFIX}${path.resolve(file)}`;

@@ -1,0 +1,23 @@
+import { CheckpointError } from '../errors';
+import type { Protocol } from './contract';
+import { gptq } from './protocols/gptq';
+import { hfStride } from './protocols/hfStride';
+import { llamaCpp } from './protocols/llamaCpp';
+
+/** Every protocol; the first of a kind is that family's default. */
+export const protocols: readonly Protocol[] = [hfStride, gptq, llamaCpp];
+
+/**
+ * The protocol asked for, or the kind's first.
+ *
+ * @throws CheckpointError `unknown-protocol` with the ids there are; `metric-makes-no-sense` for one of another kind of model
+ */
+export function findProtocol(id: string | null, kind: Protocol['kind']): Protocol {
+  const found = id === null ? protocols.find((protocol) => protocol.kind === kind) : protocols.find((protocol) => protocol.id === id);
+  if (found === undefined) {
+    if (id === null) throw new CheckpointError('metric-makes-no-sense', {}, `no protocol for ${kind} models yet`);
+    throw new CheckpointError('unknown-protocol', { key: id }, `there are ${protocols.map((protocol) => protocol.id).join(', ')}`);
+  }
+  if (found.kind !== kind) throw new CheckpointError('metric-makes-no-sense', { key: found.id }, `${found.metric} by ${found.id} is for ${found.kind} models, this is a ${kind} model`);
+  return found;
+}
