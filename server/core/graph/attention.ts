@@ -15,6 +15,10 @@ export interface AttentionShape {
   readonly rope?: { readonly cos: Value; readonly sin: Value };
 }
 
+/** GroupQueryAttention takes only heads of a multiple of the first width, and rotates only those of the second. */
+const FUSED_WIDTH = 8;
+const ROTATED_WIDTH = 16;
+
 /** What attention needs to know of the window, made once a graph. */
 export interface AttentionContext {
   /** Additive masks (length, length) of 0 and -inf for plain attention, by sliding window. */
@@ -54,13 +58,8 @@ function additiveMask(g: GraphBuilder, context: AttentionContext, slidingWindow:
  * answers (batch * length, heads * headDim).
  */
 export function attention(g: GraphBuilder, context: AttentionContext, q: Value, k: Value, v: Value, shape: AttentionShape): Value {
-  const out = context.plain ? plainAttention(g, context, q, k, v, shape) : fusedAttention(g, context, q, k, v, shape);
+  const out = context.plain || shape.headDim % FUSED_WIDTH ? plainAttention(g, context, q, k, v, shape) : fusedAttention(g, context, q, k, v, shape);
   return g.reshape(out, [-1, shape.heads * shape.headDim]);
-}
-
-/** (batch * length, heads * headDim) -> (batch, length, heads * headDim) */
-function batched(g: GraphBuilder, context: AttentionContext, x: Value, width: number): Value {
-  return g.op('Reshape', [x, g.op('Concat', [context.batch, context.length, g.ints64([width])], { axis: { i: 0 } })]);
 }
 
 function plainAttention(g: GraphBuilder, context: AttentionContext, q: Value, k: Value, v: Value, shape: AttentionShape): Value {
@@ -78,10 +77,17 @@ function plainAttention(g: GraphBuilder, context: AttentionContext, q: Value, k:
   return g.op('Transpose', [g.op('MatMul', [weights, values])], { perm: { is: [0, 3, 1, 2, 4] } });
 }
 
-/** x (..., length, headDim) with halves a, b becomes (a cos - b sin, b cos + a sin). */
-function rotate(g: GraphBuilder, context: AttentionContext, x: Value, shape: AttentionShape): Value {
+/**
+ * x with halves a, b along its last axis becomes (a cos - b sin, b cos + a sin).
+ *
+ * @param x (..., length, headDim), or (..., length, heads, headDim) with `headsInside`
+ */
+function rotate(g: GraphBuilder, context: AttentionContext, x: Value, shape: AttentionShape, headsInside = false): Value {
   if (!shape.rope) return x;
-  const table = (values: Value): Value => g.op('Slice', [values, g.ints64([0]), context.length, g.ints64([0])]);
+  const table = (values: Value): Value => {
+    const rows = g.op('Slice', [values, g.ints64([0]), context.length, g.ints64([0])]);
+    return headsInside ? g.op('Unsqueeze', [rows, g.ints64([1])]) : rows;
+  };
   const [cos, sin] = [table(shape.rope.cos), table(shape.rope.sin)];
   const [a, b] = g.ops('Split', [x], 2, { axis: { i: -1 }, num_outputs: { i: 2 } });
   const first = g.op('Sub', [g.op('Mul', [a, cos]), g.op('Mul', [b, sin])]);
@@ -89,16 +95,24 @@ function rotate(g: GraphBuilder, context: AttentionContext, x: Value, shape: Att
   return g.op('Concat', [first, second], { axis: { i: -1 } });
 }
 
+
 function fusedAttention(g: GraphBuilder, context: AttentionContext, q: Value, k: Value, v: Value, shape: AttentionShape): Value {
   context.fused ??= {
     last: g.op('Expand', [g.cast(g.op('Sub', [context.length, g.ints64([1])]), 'I32'), context.batch]),
     total: g.cast(g.op('Squeeze', [context.length]), 'I32'),
   };
-  const { heads, kvHeads, headDim } = shape;
-  const inputs = [batched(g, context, q, heads * headDim), batched(g, context, k, kvHeads * headDim), batched(g, context, v, kvHeads * headDim), '', '', context.fused.last, context.fused.total,
-    ...(shape.rope ? [shape.rope.cos, shape.rope.sin] : [])];
+  const { heads, kvHeads, headDim, rope } = shape;
+  const rotatesInside = rope !== undefined && headDim % ROTATED_WIDTH === 0;
+  /** (batch * length, heads * headDim) -> (batch, length, heads * headDim), rotated here where the operator cannot. */
+  const batched = (x: Value, count: number, rotated: boolean): Value => {
+    const dims = (...last: readonly number[]): Value => g.op('Concat', [context.batch, context.length, g.ints64(last)], { axis: { i: 0 } });
+    const flat = (value: Value): Value => g.op('Reshape', [value, dims(count * headDim)]);
+    return rope && rotated && !rotatesInside ? flat(rotate(g, context, g.op('Reshape', [x, dims(count, headDim)]), shape, true)) : flat(x);
+  };
+  const inputs = [batched(q, heads, true), batched(k, kvHeads, true), batched(v, kvHeads, false), '', '', context.fused.last, context.fused.total,
+    ...(rotatesInside ? [rope.cos, rope.sin] : [])];
   return g.ops('GroupQueryAttention', inputs, 3, {
     num_heads: { i: heads }, kv_num_heads: { i: kvHeads }, scale: { f: shape.scale },
-    local_window_size: { i: shape.slidingWindow ?? -1 }, do_rotary: { i: shape.rope ? 1 : 0 },
+    local_window_size: { i: shape.slidingWindow ?? -1 }, do_rotary: { i: rotatesInside ? 1 : 0 },
   }, MICROSOFT)[0];
 }

@@ -6,6 +6,7 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
+import { tiedTables } from '../graph/tiedHead';
 import { Weights } from '../graph/weights';
 import { ConfigReader } from './graphConfig';
 
@@ -40,7 +41,8 @@ export function buildGpt2Graph(checkpoint: Checkpoint, options: GraphOptions): M
   if (options.context > c.positions) throw new CheckpointError('context-too-long', { file: checkpoint.path }, `context ${options.context}, the model has ${c.positions} positions`);
   const g = new GraphBuilder('gpt2');
   const weights = new Weights(g, checkpoint, options);
-  const prefix = weights.has('transformer.wte.weight') ? 'transformer.' : '';
+  const prefix = weights.has('transformer.wpe.weight') ? 'transformer.' : '';
+  const tables = tiedTables(checkpoint, `${prefix}wte.weight`, 'lm_head.weight', c.tied);
   const inputs = decoderInputs(g);
   const context = attentionContext(g, inputs.inputIds, inputs.length, options.plainAttention ?? false);
   const norm = (x: Value, name: string): Value =>
@@ -48,7 +50,7 @@ export function buildGpt2Graph(checkpoint: Checkpoint, options: GraphOptions): M
   const conv1d = (x: Value, name: string, from: number, to: number): Value =>
     weights.linear(x, `${name}.weight`, `${name}.bias`, { in: from, out: to }, 'in-out');
 
-  const tokens = weights.rows(`${prefix}wte.weight`, [c.vocab, c.width], inputs.inputIds);
+  const tokens = weights.rows(tables.embedding, [c.vocab, c.width], inputs.inputIds);
   const range = g.op('Range', [g.ints64([0], []), g.op('Squeeze', [inputs.length]), g.ints64([1], [])]);
   const positions = weights.rows(`${prefix}wpe.weight`, [c.positions, c.width], range);
   let hidden = g.reshape(g.op('Add', [tokens, positions]), [-1, c.width]);
@@ -64,8 +66,7 @@ export function buildGpt2Graph(checkpoint: Checkpoint, options: GraphOptions): M
     hidden = g.op('Add', [hidden, conv1d(activations[c.activation](g, up), `${block}.mlp.c_proj`, c.inner, c.width)]);
   }
 
-  const headName = c.tied ? `${prefix}wte.weight` : 'lm_head.weight';
-  const head = (rows: Value): Value => weights.linear(norm(rows, `${prefix}ln_f`), headName, null, { in: c.width, out: c.vocab }, 'out-in');
+  const head = (rows: Value): Value => weights.linear(norm(rows, `${prefix}ln_f`), tables.head, null, { in: c.width, out: c.vocab }, 'out-in');
   lossOutputs(g, inputs, hidden, head, c, options);
   return {
     bytes: g.finish(),

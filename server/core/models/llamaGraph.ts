@@ -5,6 +5,7 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
+import { tiedTables } from '../graph/tiedHead';
 import { Weights } from '../graph/weights';
 import { ConfigReader } from './graphConfig';
 import { readLlamaConfig } from './llamaConfig';
@@ -21,10 +22,11 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
   const c = readLlamaConfig(ConfigReader.of(checkpoint));
   const g = new GraphBuilder('llama');
   const weights = new Weights(g, checkpoint, options);
-  const prefix = weights.has('model.embed_tokens.weight') ? 'model.' : '';
+  const prefix = weights.has('model.norm.weight') ? 'model.' : '';
+  const tables = tiedTables(checkpoint, `${prefix}embed_tokens.weight`, 'lm_head.weight', c.tied);
   const inputs = decoderInputs(g);
   const context = attentionContext(g, inputs.inputIds, inputs.length, options.plainAttention ?? false);
-  const tables = ropeTables(g, c.rope, options.context, inputs.length);
+  const rope = ropeTables(g, c.rope, options.context, inputs.length);
   const norm = (x: Value, name: string, width = c.width): Value =>
     g.op('SimplifiedLayerNormalization', [x, weights.f32(`${name}.weight`, [width])], { axis: { i: -1 }, epsilon: { f: c.epsilon } });
   const linear = (x: Value, name: string, bias: boolean, from: number, to: number): Value =>
@@ -32,7 +34,7 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
   /** RMSNorm over each head: (rows, heads * headDim) -> the same shape. */
   const headNorm = (x: Value, name: string, heads: number): Value => (c.headNorms ? g.reshape(norm(g.reshape(x, [-1, c.headDim]), name, c.headDim), [-1, heads * c.headDim]) : x);
 
-  let hidden = g.reshape(weights.rows(`${prefix}embed_tokens.weight`, [c.vocab, c.width], inputs.inputIds), [-1, c.width]);
+  let hidden = g.reshape(weights.rows(tables.embedding, [c.vocab, c.width], inputs.inputIds), [-1, c.width]);
   for (let layer = 0; layer < c.layers; layer++) {
     const block = `${prefix}layers.${layer}`;
     const [qWidth, kvWidth] = [c.heads * c.headDim, c.kvHeads * c.headDim];
@@ -41,7 +43,7 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
     const k = headNorm(linear(normed, `${block}.self_attn.k_proj`, c.bias.qkv, c.width, kvWidth), `${block}.self_attn.k_norm`, c.kvHeads);
     const v = linear(normed, `${block}.self_attn.v_proj`, c.bias.qkv, c.width, kvWidth);
     const mixed = attention(g, context, q, k, v, {
-      heads: c.heads, kvHeads: c.kvHeads, headDim: c.headDim, scale: c.headDim ** -0.5, slidingWindow: slidingWindow(c, layer, options), rope: tables,
+      heads: c.heads, kvHeads: c.kvHeads, headDim: c.headDim, scale: c.headDim ** -0.5, slidingWindow: slidingWindow(c, layer, options), rope,
     });
     hidden = g.op('Add', [hidden, linear(mixed, `${block}.self_attn.o_proj`, c.bias.out, qWidth, c.width)]);
     const normedMlp = norm(hidden, `${block}.post_attention_layernorm`);
@@ -50,8 +52,7 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
     hidden = g.op('Add', [hidden, linear(g.op('Mul', [gate, up]), `${block}.mlp.down_proj`, c.bias.mlp, c.inner, c.width)]);
   }
 
-  const headName = c.tied ? `${prefix}embed_tokens.weight` : 'lm_head.weight';
-  const head = (rows: Value): Value => weights.linear(norm(rows, `${prefix}norm`), headName, null, { in: c.width, out: c.vocab }, 'out-in');
+  const head = (rows: Value): Value => weights.linear(norm(rows, `${prefix}norm`), tables.head, null, { in: c.width, out: c.vocab }, 'out-in');
   lossOutputs(g, inputs, hidden, head, c, options);
   return {
     bytes: g.finish(),

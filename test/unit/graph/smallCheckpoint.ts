@@ -1,6 +1,7 @@
 import { readFileSync, realpathSync, statSync, openSync, readSync, closeSync } from 'node:fs';
 import path from 'node:path';
 import type { Checkpoint } from '../../../server/core/formats/contract';
+import type { WindowBatch } from '../../../server/core/runtime/contract';
 import type { DType } from '../../../server/core/tensor/dtype';
 import type { TensorInfo } from '../../../server/core/tensor/tensorInfo';
 
@@ -25,4 +26,17 @@ export function smallCheckpoint(folder: string, fileName = 'model.safetensors', 
     files: [{ path: file, realPath: realpathSync(file), byteLength: stat.size, mtimeMs: stat.mtimeMs, dataFrom, metadata: null }],
     config: config ?? (JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, unknown>),
   };
+}
+
+/** Every F32 tensor of a small file, by name. */
+export function f32Tensors(folder: string, fileName: string): Record<string, Float32Array> {
+  const checkpoint = smallCheckpoint(folder, fileName, {});
+  const bytes = readFileSync(checkpoint.files[0].path);
+  return Object.fromEntries(checkpoint.tensors.map(({ name, from, to }) => [name, new Float32Array(Uint8Array.from(bytes.subarray(from, to)).buffer)]));
+}
+
+/** One window in which every token but the first is scored. */
+export function wholeWindow(ids: readonly number[]): WindowBatch {
+  const inputIds = BigInt64Array.from(ids, BigInt);
+  return { inputIds, batch: 1, length: ids.length, positions: BigInt64Array.from(ids.slice(1), (_, i) => BigInt(i)), targets: inputIds.slice(1) };
 }
