@@ -1,6 +1,7 @@
 import { dtypes } from '../tensor/dtype';
 import type { Model } from '../models/contract';
 import type { PrunePlan } from './contract';
+import { namesWithAllTies } from './maskSegments';
 import { copiesOf } from './pruneScope';
 
 const view = new DataView(new ArrayBuffer(4));
@@ -33,14 +34,12 @@ export function graphThresholds(plan: PrunePlan, model: Model): { thresholds: Re
   const copies = copiesOf(model);
   const dtypeOf = new Map(model.checkpoint.tensors.map((info) => [info.name, info.dtype]));
   const thresholds = new Map<string, number>(), overlay: string[] = [];
-  // Ties are handed out in tie order until none is left: only the last tensor that got some may have got a part of its own.
-  const sharesTies = plan.request.scope === 'global';
-  const boundary = sharesTies ? plan.tensors.map(({ name }) => name).filter((name) => { const rule = plan.rules.get(name); return rule?.kind === 'cut' && rule.ties > 0; }).pop() : undefined;
+  const withAllTies = namesWithAllTies(plan);
   for (const { name } of plan.tensors) {
     const rule = plan.rules.get(name);
     let threshold = -1;
     if (rule !== undefined) {
-      const inGraph = rule.kind === 'cut' && dtypes[dtypeOf.get(name)!].bits <= 32 && (rule.ties === 0 || (sharesTies && name !== boundary));
+      const inGraph = rule.kind === 'cut' && dtypes[dtypeOf.get(name)!].bits <= 32 && (rule.ties === 0 || withAllTies.has(name));
       if (!inGraph) overlay.push(name);
       else {
         const floor = floorF32(rule.threshold);

@@ -8,8 +8,8 @@ import type { TensorInfo } from '../tensor/tensorInfo';
 import type { PruneRequest } from './contract';
 import { globMatcher } from './glob';
 
-/** Element types whose magnitudes the kernels order and whose zero is all bits clear. */
-const prunableDTypes: ReadonlySet<DType> = new Set(['F32', 'F16', 'BF16', 'F64']);
+/** Floats that have a zero to write (the scale type E8M0 has none). */
+const isPrunableDType = (dtype: DType): boolean => dtypes[dtype].kind === 'float' && dtype !== 'F8_E8M0';
 
 /** A tensor that competes, and every stored copy of it. */
 export interface ScopeTensor {
@@ -64,7 +64,7 @@ export function pruneScope(model: Model, request: Pick<PruneRequest, 'include' |
     if (namesOf(name).find((copy) => byName.has(copy)) !== name) continue;
     const asked = included.has(name);
     if (!asked && !tensor.role.prunable) continue;
-    if (prunableDTypes.has(dtype)) chosen.push(tensor);
+    if (isPrunableDType(dtype)) chosen.push(tensor);
     else if (asked) throw new CheckpointError('unsupported-dtype', { ...place, tensor: name }, `${dtype} cannot be pruned by magnitude`);
     else if (dtypes[dtype].kind === 'float') problems.push({ code: 'unsupported-dtype', where: { ...place, tensor: name }, detail: `${dtype} is left alone` });
   }

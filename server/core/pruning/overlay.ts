@@ -1,0 +1,76 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, ftruncateSync, mkdirSync, openSync, realpathSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import type { IoMode } from '../bytes/byteSource';
+import { CheckpointError } from '../errors';
+import type { WeightReference } from '../graph/contract';
+import type { Job } from '../job';
+import type { Model } from '../models/contract';
+import type { WorkerPool } from '../workers/contract';
+import { maskTensor } from '../workers/maskTensor';
+import type { PrunePlan } from './contract';
+import { everyOrFirstError, follow } from './follow';
+import { rulesOfStored } from './maskSegments';
+import { sliceOf } from './planned';
+import { copiesOf } from './pruneScope';
+
+/** Each tensor starts at a multiple of this: a cache line, and whole elements of every dtype. */
+const ALIGNMENT = 64;
+
+/**
+ * Writes pruned tensors as raw blobs into one new file of `folder`, for a graph whose other weights stay where they are:
+ * the same bytes that `writePruned` would write.
+ *
+ * @param names kept names of tensors, each with a rule in the plan
+ * @returns where each tensor lies, by every stored name of it
+ * @throws CheckpointError `disk-full`, `target-not-writable`, `cancelled`, and what reading throws
+ */
+export async function* writeOverlay(
+  model: Model, plan: PrunePlan, names: readonly string[], folder: string, pool: WorkerPool, io: IoMode, signal?: AbortSignal,
+): Job<ReadonlyMap<string, WeightReference>> {
+  if (names.length === 0) return new Map();
+  const byName = new Map(model.checkpoint.tensors.map((info) => [info.name, info]));
+  const rules = rulesOfStored(model, plan), copies = copiesOf(model);
+  let size = 0;
+  const blobs = names.map((name) => {
+    const info = byName.get(name), rule = rules.get(name);
+    if (!info || !rule) throw new CheckpointError('internal', { tensor: name }, 'an overlay needs a stored tensor with a rule');
+    const at = size;
+    size = Math.ceil((at + info.to - info.from) / ALIGNMENT) * ALIGNMENT;
+    return { name, info, rule, at };
+  });
+
+  const file = path.join(folder, `overlay-${randomBytes(6).toString('hex')}.bin`);
+  let done = false;
+  try {
+    create(file, size);
+    yield* follow({ stage: 'overlay', unit: 'bytes', total: size }, async (add) => {
+      await everyOrFirstError(blobs, signal, async ({ info, rule, at }, stop) => {
+        await maskTensor(pool, sliceOf(model, info, io), rule, { path: file, at }, stop, add);
+      });
+    });
+    done = true;
+  } finally {
+    if (!done) rmSync(file, { force: true });
+  }
+  const realPath = realpathSync(file), references = new Map<string, WeightReference>();
+  for (const { name, info, at } of blobs) {
+    for (const copy of copies.get(name) ?? [name]) references.set(copy, { realPath, from: at, byteLength: info.to - info.from });
+  }
+  return references;
+}
+
+function create(file: string, size: number): void {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true });
+    const fd = openSync(file, 'wx');
+    try {
+      ftruncateSync(fd, size);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CheckpointError(code === 'ENOSPC' ? 'disk-full' : 'target-not-writable', { file }, code ?? String(error), { cause: error });
+  }
+}

@@ -1,0 +1,192 @@
+import { closeSync, copyFileSync, existsSync, ftruncateSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync, constants } from 'node:fs';
+import path from 'node:path';
+import { CheckpointError, throwIfCancelled } from '../errors';
+import type { Checkpoint } from '../formats/contract';
+import { formatOf } from '../formats/registry';
+import type { Job } from '../job';
+import { isSidecarName, isWeightName, sidecarsOf } from './sidecars';
+import { publishStaged, removeLeftovers, stagedPath, syncFile, syncFolder } from './staging';
+import type { Target } from './target';
+
+/** What a writer gets: its weight files exist already, empty or at full size, under temporary names. */
+export interface Stage {
+  /** One a file of the source, same order. */
+  readonly files: readonly string[];
+  /** To be called when a file is complete: its way to the disk starts while the next one is written. */
+  complete(file: string): void;
+}
+
+export interface Published<Answer> {
+  readonly answer: Answer;
+  /** The weight files under their final names. */
+  readonly files: readonly string[];
+  /** Weights, index and small files together. */
+  readonly bytes: number;
+}
+
+/**
+ * Writes a checkpoint beside its target and renames it: whoever looks sees the old or the new, never a part. Failure,
+ * cancel and kill leave the source and an old target as they were (after a kill, the next run removes the leftovers).
+ *
+ * @param sizes bytes of each weight file, in the source's order
+ * @param totalSize for the index: bytes of all tensors
+ * @throws CheckpointError `disk-full`, `target-not-writable`, `target-exists`, `file-changed-while-reading`, `cancelled`,
+ *   and what `write` throws
+ */
+export async function* publish<Answer>(
+  source: Checkpoint, target: Target, sizes: readonly number[], totalSize: number, write: (stage: Stage) => Job<Answer>, signal?: AbortSignal,
+): Job<Published<Answer>> {
+  throwIfCancelled(signal);
+  checkSources(source);
+  const names = weightNames(source, target);
+  const sidecars = target.kind === 'folder' ? sidecarsOf(source) : [];
+  const weightBytes = sizes.reduce((sum, size) => sum + size, 0);
+  const bytes = weightBytes + sidecars.reduce((sum, { bytes: size }) => sum + size, 0);
+  const parent = path.dirname(target.path);
+  removeLeftovers(parent);
+  checkSpace(target, bytes);
+
+  const staged = stagedPath(target.path);
+  const made = guarded(target, () => mkdirSync(parent, { recursive: true }));
+  const syncing: Promise<void>[] = [];
+  let done = false;
+  try {
+    const files = names.map((name) => (target.kind === 'file' ? staged : path.join(staged, name)));
+    guarded(target, () => {
+      if (target.kind === 'folder') mkdirSync(staged);
+      files.forEach((file, i) => createSized(file, sizes[i]));
+    });
+    const answer = yield* write({
+      files,
+      complete: (file) => {
+        const synced = syncFile(file);
+        synced.catch(() => {}); // reported below, when it is waited for
+        syncing.push(synced);
+      },
+    });
+    yield { stage: 'sync', done: 0, total: null, unit: 'bytes' };
+    await Promise.all(syncing);
+    const indexBytes = guarded(target, () => (target.kind === 'folder' ? fillFolder(source, target, staged, names, totalSize) : 0));
+    for (const name of target.kind === 'folder' ? readdirSync(staged) : []) if (!names.includes(name)) await syncFile(path.join(staged, name));
+    if (target.kind === 'folder') syncFolder(staged);
+    throwIfCancelled(signal);
+    checkSources(source);
+    guarded(target, () => publishStaged(staged, target.path, target.kind, target.replaces));
+    done = true;
+    return { answer, files: names.map((name) => (target.kind === 'file' ? target.path : path.join(target.path, name))), bytes: bytes + indexBytes };
+  } catch (error) {
+    throw asTargetError(error, target);
+  } finally {
+    if (!done) {
+      await Promise.allSettled(syncing);
+      rmSync(staged, { recursive: true, force: true });
+      if (made !== undefined) removeEmpty(parent, made);
+    }
+  }
+}
+
+/** File names of the weights. One file that goes into a model folder gets the name that loaders look for. */
+function weightNames(source: Checkpoint, target: Target): string[] {
+  if (target.kind === 'file') return [path.basename(target.path)];
+  const names = source.files.map((file) => path.basename(file.path));
+  const { folderNames, extensions } = formatOf(source.format);
+  const loadable = names.length > 1 || folderNames.includes(names[0]) || (source.config === null && extensions.includes(path.extname(names[0]).toLowerCase()));
+  return loadable ? names : [folderNames[0]];
+}
+
+/** Small files, then what a person had put into the folder that is replaced, then the index. Answers the index's bytes. */
+function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], totalSize: number): number {
+  for (const sidecar of sidecarsOf(source)) {
+    const copy = path.join(staged, sidecar.name);
+    writeFileSync(copy, readFileSync(sidecar.path), { flag: 'wx' });
+  }
+  if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
+  if (source.index === null) return 0;
+  const index = path.join(staged, path.basename(source.index));
+  const text = indexText(source, names, totalSize);
+  writeFileSync(index, text, { flag: 'wx' });
+  return Buffer.byteLength(text);
+}
+
+/** The source's index with the counted total; other keys of its metadata stay. */
+function indexText(source: Checkpoint, names: readonly string[], totalSize: number): string {
+  const old = JSON.parse(readFileSync(source.index!, 'utf8')) as { metadata?: unknown };
+  const metadata = typeof old.metadata === 'object' && old.metadata !== null && !Array.isArray(old.metadata) ? old.metadata : {};
+  const weightMap = Object.fromEntries(source.tensors.map((tensor) => [tensor.name, names[tensor.file]]));
+  return `${JSON.stringify({ metadata: { ...metadata, total_size: totalSize }, weight_map: weightMap }, null, 2)}\n`;
+}
+
+/**
+ * Files in a replaced folder that are neither weights nor a model's small files are a person's own: they stay, under both
+ * names until the old folder goes. @throws CheckpointError `target-exists` for subfolders, which no link can keep
+ */
+function keepForeign(old: string, staged: string): void {
+  for (const entry of readdirSync(old, { withFileTypes: true })) {
+    if (entry.isDirectory()) throw new CheckpointError('target-exists', { file: old }, `it holds the folder ${entry.name}, which Winnow did not write`);
+    if (isWeightName(entry.name) || isSidecarName(entry.name) || existsSync(path.join(staged, entry.name))) continue;
+    try {
+      linkSync(path.join(old, entry.name), path.join(staged, entry.name));
+    } catch {
+      copyFileSync(path.join(old, entry.name), path.join(staged, entry.name), constants.COPYFILE_EXCL);
+    }
+  }
+}
+
+/** The source is what its headers said: same size and time. */
+function checkSources(source: Checkpoint): void {
+  for (const file of source.files) {
+    const now = statSync(file.realPath, { throwIfNoEntry: false });
+    if (now === undefined) throw new CheckpointError('file-changed-while-reading', { file: file.path }, 'it is gone');
+    if (now.size !== file.byteLength || now.mtimeMs !== file.mtimeMs) {
+      throw new CheckpointError('file-changed-while-reading', { file: file.path }, `${file.byteLength} bytes when opened, ${now.size} now`);
+    }
+  }
+}
+
+/** @throws CheckpointError `disk-full` with the numbers, before a byte is written */
+function checkSpace(target: Target, bytes: number): void {
+  let folder = path.dirname(target.path);
+  while (!existsSync(folder) && path.dirname(folder) !== folder) folder = path.dirname(folder);
+  const { bavail, bsize } = statfsSync(folder);
+  const free = bavail * bsize;
+  if (free < bytes) throw new CheckpointError('disk-full', { file: target.path }, `needs ${bytes} bytes, ${free} are free in ${folder}`);
+}
+
+function createSized(file: string, size: number): void {
+  const fd = openSync(file, 'wx');
+  try {
+    ftruncateSync(fd, size);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Removes the parents that were made for the target, innermost first, as far as they are empty. */
+function removeEmpty(folder: string, outermost: string): void {
+  for (let at = folder; at.startsWith(outermost); at = path.dirname(at)) {
+    try {
+      rmdirSync(at);
+    } catch {
+      return;
+    }
+  }
+}
+
+function guarded<Answer>(target: Target, work: () => Answer): Answer {
+  try {
+    return work();
+  } catch (error) {
+    throw asTargetError(error, target);
+  }
+}
+
+/** System errors of writing as codes; everything else as it is. */
+function asTargetError(error: unknown, target: Target): unknown {
+  if (error instanceof CheckpointError) return error;
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') return new CheckpointError('disk-full', { file: target.path }, `${code} while writing`, { cause: error });
+  if (code !== undefined && ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'ENAMETOOLONG', 'EISDIR', 'EBUSY', 'ELOOP', 'EIO', 'EINVAL', 'ENOENT', 'EMFILE', 'ENFILE'].includes(code)) {
+    return new CheckpointError('target-not-writable', { file: target.path }, code, { cause: error });
+  }
+  return error;
+}
