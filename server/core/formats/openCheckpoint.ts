@@ -78,7 +78,7 @@ function openFolder(folder: string): Weights {
     const files = names.filter((name) => format.extensions.some((extension) => name.toLowerCase().endsWith(extension)));
     const sets = new Set(files.map((name) => { const shard = numberedShard(name); return shard ? `${shard.stem}/${shard.count}` : name; }));
     if (sets.size === 1) return openFile(path.join(folder, files[0]));
-    if (sets.size > 1) throw new CheckpointError('no-model-in-folder', { file: folder }, `${sets.size} checkpoints that are not named as the model's: ${files.slice(0, 6).join(', ')}`);
+    if (sets.size > 1) throw new CheckpointError('several-models-in-folder', { file: folder }, files.slice(0, 6).join(', '));
   }
   const foreign = names.filter((name) => /\.(bin|pt|pth|ckpt|gguf|onnx|h5|msgpack|npz)$/i.test(name));
   throw new CheckpointError('no-model-in-folder', { file: folder }, foreign.length > 0 ? `only ${foreign.slice(0, 6).join(', ')}` : 'no weight file');

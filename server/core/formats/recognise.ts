@@ -27,6 +27,11 @@ export function recognise(file: FileHead): Format {
     throw new CheckpointError('html-page', where, title ? `titled "${title.slice(0, MAX_QUOTE)}"` : `${file.byteLength} bytes`);
   }
 
+  if (/^\.\.?\/[\w./-]{1,400}$/.test(text) && file.byteLength === file.head.length) {
+    // What a copy without symbolic links makes of a Hugging Face cache.
+    throw new CheckpointError('wrong-content', where, `a symbolic link that was copied as text, to ${text}`);
+  }
+
   const byContent = formats.find((format) => format.sniff(file.head, file.byteLength));
   if (byContent) return byContent;
   const foreign = foreignKind(file.head, file.path);

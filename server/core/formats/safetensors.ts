@@ -75,10 +75,10 @@ function parseHeader(bytes: Uint8Array, file: string, byteLength: number): FileH
 }
 
 function parseObject(bytes: Uint8Array, file: string): JsonObject {
+  if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) throw new CheckpointError('byte-order-mark', { file }, '');
   let text: string;
   try {
-    // ignoreBOM keeps a byte order mark in the text, so that it is refused like in the reference reader.
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
     throw new CheckpointError('header-not-json', { file }, 'not UTF-8');
   }
@@ -89,7 +89,7 @@ function parseObject(bytes: Uint8Array, file: string): JsonObject {
     if (!(error instanceof JsonError)) throw error;
     if (error.key === undefined) throw new CheckpointError('header-not-json', { file }, `${error.message} at character ${error.at} of ${text.length}`);
     const [owner] = error.path ?? [];
-    if (owner === undefined && error.key !== '__metadata__') throw new CheckpointError('duplicate-tensor', { file, tensor: error.key }, 'appears twice in the header');
+    if (owner === undefined && error.key !== '__metadata__') throw new CheckpointError('duplicate-tensor', { file, tensor: error.key }, '');
     if (owner === undefined || owner === '__metadata__') throw new CheckpointError('header-not-json', { file, key: error.key }, 'the key appears twice');
     throw new CheckpointError('bad-tensor-entry', { file, tensor: owner, key: error.key }, `${error.key} appears twice`);
   }

@@ -5,7 +5,8 @@ import type { TensorInfo } from '../tensor/tensorInfo';
 import type { Checkpoint, CheckpointFile, FileHeader, Format } from './contract';
 import { readFileHead, type FileHead } from './fileHead';
 import { recognise } from './recognise';
-import { MAX_SHARDS, numberedShard, type ShardIndex } from './shardIndex';
+import type { numberedShard} from './shardIndex';
+import { MAX_SHARDS, type ShardIndex } from './shardIndex';
 
 /** The part of a checkpoint that comes from weight files and their index. */
 export type Weights = Pick<Checkpoint, 'format' | 'files' | 'index' | 'tensors' | 'problems'>;
