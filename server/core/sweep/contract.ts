@@ -1,3 +1,6 @@
+import type { Problem } from '../errors';
+import type { Evaluation } from '../evaluation/contract';
+import type { Progress } from '../job';
 import type { Pattern, Scope } from '../pruning/contract';
 import type { Provider } from '../runtime/contract';
 
@@ -27,10 +30,73 @@ export interface CellSpecification {
   readonly runtime: boolean;
 }
 
-/** Where a sweep hands its cells. One implementation today: this machine. */
+/** A value with the interval that holds it; low and high are NaN where there is too little to say. */
+export interface Interval { readonly value: number; readonly low: number; readonly high: number }
+
+/** Bytes of all stored weights: as they are, and with the tensors in scope compressed in three ways (the others stay dense). */
+export interface CellSizes {
+  readonly dense: number;
+  /** zlib, level 6, each tensor by itself, really compressed. */
+  readonly deflate: number;
+  /** One bit a weight and the nonzero values. */
+  readonly bitmask: number;
+  /** Values, int32 columns, and row pointers (int32, or int64 where there are 2^31 values or more). */
+  readonly csr: number;
+}
+
+export interface CellRuntime {
+  readonly medianMs: number;
+  readonly baselineMedianMs: number;
+  /** Median of paired ratios pruned / baseline. */
+  readonly ratio: Interval;
+  readonly verdict: 'no difference' | 'faster' | 'slower' | 'not decided';
+  readonly pairs: number;
+  /** Relative margin of `no difference`. */
+  readonly margin: number;
+  readonly context: number;
+  readonly threads: number;
+  readonly provider: Provider;
+}
+
+/** What is the same for all cells of one checkpoint and stands beside every number. */
+export interface CellModel {
+  readonly name: string;
+  readonly architecture: string | null;
+  readonly parameters: number;
+  readonly scopeParameters: number;
+  readonly prunableParameters: number;
+}
+
+/** RESULT.json: everything a cell yields but its losses, which lie beside it as Float32, little endian, in text order. */
+export interface CellResult {
+  readonly version: 1;
+  readonly specification: CellSpecification;
+  /** Of the checkpoint as it was read: see `checkpointFingerprint`. */
+  readonly fingerprint: string;
+  readonly winnow: string;
+  readonly model: CellModel;
+  /** Zeros in scope / weights in scope, and zeros / all parameters. */
+  readonly achieved: number | null;
+  readonly achievedTotal: number | null;
+  readonly threshold: number | null;
+  /** Null when there is no value: `problem` says why. */
+  readonly evaluation: Omit<Evaluation, 'losses'> | null;
+  readonly bytes: CellSizes;
+  readonly runtime: CellRuntime | null;
+  readonly seconds: number;
+  readonly problem: Problem | null;
+}
+
+/** A finished cell with its losses (null when the evaluation has none). */
+export interface FinishedCell {
+  readonly result: CellResult;
+  readonly losses: Float32Array | null;
+}
+
+/** Where a sweep hands its cells. One implementation today: this machine. Nothing else may assume where a cell ran. */
 export interface Executor {
   readonly id: string;
-  /** Runs one cell and answers with the path of its RESULT.json. */
-  run(cell: CellSpecification, resultPath: string, report: (note: string) => void, signal: AbortSignal): Promise<void>;
+  /** Runs one cell to its end; RESULT.json and the losses then lie at `resultPath`. */
+  run(cell: CellSpecification, resultPath: string, report: (progress: Progress) => void, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
