@@ -87,26 +87,19 @@ const ZERO = 1, NOT_A_NUMBER = 2;
 /** Writes ZERO, NOT_A_NUMBER or 0 for each of the first `elements` values of `bytes`. */
 function markZerosAndNaN(info: TensorInfo, bytes: Uint8Array, elements: number, marks: Uint8Array): void {
   const mark = (magnitude: number, infinity: number): number => (magnitude === 0 ? ZERO : magnitude > infinity ? NOT_A_NUMBER : 0);
-  switch (info.dtype) {
-    case 'F32': {
-      const words = new Uint32Array(bytes.buffer, 0, elements);
-      for (let i = 0; i < elements; i++) marks[i] = mark(words[i] & 0x7fffffff, 0x7f800000);
-      return;
-    }
-    case 'F16': case 'BF16': {
-      const words = new Uint16Array(bytes.buffer, 0, elements), infinity = info.dtype === 'F16' ? 0x7c00 : 0x7f80;
-      for (let i = 0; i < elements; i++) marks[i] = mark(words[i] & 0x7fff, infinity);
-      return;
-    }
-    case 'F64': {
-      const values = new Float64Array(bytes.buffer, 0, elements);
-      for (let i = 0; i < elements; i++) marks[i] = values[i] === 0 ? ZERO : Number.isNaN(values[i]) ? NOT_A_NUMBER : 0;
-      return;
-    }
-    default: {
-      const values = codeValues(info.dtype), { bits } = dtypes[info.dtype];
-      if (values === null) throw new CheckpointError('unsupported-dtype', { tensor: info.name }, info.dtype);
-      for (let i = 0; i < elements; i++) { const value = values[readCode(bytes, bits, i)]; marks[i] = value === 0 ? ZERO : Number.isNaN(value) ? NOT_A_NUMBER : 0; }
+  const { dtype } = info, { bits } = dtypes[dtype];
+  if (dtype === 'F32') {
+    const words = new Uint32Array(bytes.buffer, 0, elements);
+    for (let i = 0; i < elements; i++) marks[i] = mark(words[i] & 0x7fffffff, 0x7f800000);
+  } else if (dtype === 'F16' || dtype === 'BF16') {
+    const words = new Uint16Array(bytes.buffer, 0, elements), infinity = dtype === 'F16' ? 0x7c00 : 0x7f80;
+    for (let i = 0; i < elements; i++) marks[i] = mark(words[i] & 0x7fff, infinity);
+  } else {
+    const values = codeValues(dtype), wide = dtype === 'F64' ? new Float64Array(bytes.buffer, 0, elements) : null;
+    if (values === null && wide === null) throw new CheckpointError('unsupported-dtype', { tensor: info.name }, dtype);
+    for (let i = 0; i < elements; i++) {
+      const value = wide ? wide[i] : values![readCode(bytes, bits, i)];
+      marks[i] = value === 0 ? ZERO : Number.isNaN(value) ? NOT_A_NUMBER : 0;
     }
   }
 }

@@ -1,4 +1,3 @@
-import { throwIfCancelled } from '../errors';
 import type { Job, Progress } from '../job';
 
 /** How often waiting work says how far it is. */
@@ -25,31 +24,4 @@ export async function* follow<Answer>(
     if (ended) return await answer;
     yield { ...about, done };
   }
-}
-
-/**
- * Runs all; on the first failure stops the others and waits for them, so that nobody still writes when it throws.
- *
- * @throws the first failure, or `cancelled`
- */
-export async function everyOrFirstError<Item>(items: readonly Item[], signal: AbortSignal | undefined, work: (item: Item, stop: AbortSignal) => Promise<void>): Promise<void> {
-  const stopper = new AbortController();
-  const relay = (): void => stopper.abort();
-  signal?.addEventListener('abort', relay, { once: true });
-  if (signal?.aborted) stopper.abort();
-  const failures: unknown[] = [];
-  try {
-    await Promise.all(items.map(async (item) => {
-      try {
-        await work(item, stopper.signal);
-      } catch (error) {
-        failures.push(error);
-        stopper.abort();
-      }
-    }));
-  } finally {
-    signal?.removeEventListener('abort', relay);
-  }
-  throwIfCancelled(signal);
-  if (failures.length > 0) throw failures[0];
 }

@@ -1,16 +1,17 @@
 import type { IoMode } from '../bytes/byteSource';
+import type { FileLayout } from '../formats/writeSafetensors';
 import type { Model } from '../models/contract';
 import type { TensorInfo } from '../tensor/tensorInfo';
+import type { SliceSource } from '../workers/contract';
 import type { PrunePlan, TensorRule } from './contract';
 import { copiesOf } from './pruneScope';
 
 /** Copies are cut into pieces, so that all workers share a large embedding and a cancel is seen. */
 const COPY_BYTES = 64 * 2 ** 20;
 
-/** A run of bytes of one file: copied as it is, or a tensor under a rule. Positions are the same in source and target. */
-export type Segment =
-  | { readonly kind: 'copy'; readonly from: number; readonly to: number }
-  | { readonly kind: 'mask'; readonly from: number; readonly to: number; readonly info: TensorInfo; readonly rule: TensorRule };
+/** Bytes [from, to) of source file `file`, for byte `at` of the target file: as they are, or a tensor under a rule. */
+interface Bytes { readonly file: number; readonly from: number; readonly to: number; readonly at: number }
+export type Segment = (Bytes & { readonly kind: 'copy' }) | (Bytes & { readonly kind: 'mask'; readonly info: TensorInfo; readonly rule: TensorRule });
 
 /** The rule of every stored tensor, each copy of a tied group included, as the workers take it. */
 export function rulesOfStored(model: Model, plan: PrunePlan): ReadonlyMap<string, TensorRule> {
@@ -35,25 +36,34 @@ export function namesWithAllTies(plan: PrunePlan): ReadonlySet<string> {
   return new Set(tied.slice(0, -1));
 }
 
-/** One file as segments that cover each of its bytes once: header, gaps and untouched tensors are copied verbatim. */
-export function segmentsOf(model: Model, file: number, rules: ReadonlyMap<string, TensorRule>): readonly Segment[] {
+/**
+ * One file as segments: its header goes ahead, then every tensor that the checkpoint uses, copied or under its rule.
+ * Neighbours that are copied are joined, and cut again into pieces that all workers can share.
+ */
+export function segmentsOf(model: Model, file: number, layout: FileLayout, rules: ReadonlyMap<string, TensorRule>): readonly Segment[] {
   const segments: Segment[] = [];
-  let at = 0;
-  const copyTo = (to: number): void => {
-    for (; at < to; at = Math.min(to, at + COPY_BYTES)) segments.push({ kind: 'copy', from: at, to: Math.min(to, at + COPY_BYTES) });
+  let run: Run | null = null as Run | null;
+  const flush = (): void => {
+    for (let done = 0; run && done < run.to - run.from; done += COPY_BYTES) {
+      segments.push({ kind: 'copy', file, from: run.from + done, to: Math.min(run.to, run.from + done + COPY_BYTES), at: run.at + done });
+    }
+    run = null;
   };
-  const masked = model.checkpoint.tensors.filter((info) => info.file === file && rules.has(info.name) && info.to > info.from);
-  for (const info of masked.sort((a, b) => a.from - b.from)) {
-    copyTo(info.from);
-    segments.push({ kind: 'mask', from: info.from, to: info.to, info, rule: rules.get(info.name)! });
-    at = info.to;
+  const inFile = model.checkpoint.tensors.filter((info) => info.file === file && info.to > info.from).sort((a, b) => a.from - b.from);
+  for (const info of inFile) {
+    const at = layout.places.get(info.name)!.from, rule = rules.get(info.name), { from, to } = info;
+    if (rule) { flush(); segments.push({ kind: 'mask', file, from, to, at, info, rule }); continue; }
+    if (run && run.to === from && run.at + from - run.from === at) run.to = to;
+    else { flush(); run = { from, to, at }; }
   }
-  copyTo(model.checkpoint.files[file].byteLength);
+  flush();
   return segments;
 }
 
-/** A raw slice of bytes as a worker's source. */
-export function rawSlice(model: Model, file: number, from: number, to: number, io: IoMode) {
+interface Run { from: number; to: number; at: number }
+
+/** Bytes [from, to) of one file as they are, for a worker. */
+export function rawSource(model: Model, { file, from, to }: Pick<Segment, 'file' | 'from' | 'to'>, io: IoMode): SliceSource {
   const { path, realPath, byteLength, mtimeMs } = model.checkpoint.files[file];
-  return { file: { path, realPath, byteLength, mtimeMs }, io, dtype: 'U8', shape: [to - from], from, to } as const;
+  return { file: { path, realPath, byteLength, mtimeMs }, io, dtype: 'U8', shape: [to - from], from, to };
 }

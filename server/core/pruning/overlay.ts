@@ -6,12 +6,12 @@ import { CheckpointError } from '../errors';
 import type { WeightReference } from '../graph/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
+import { overTensors } from '../stats/overTensors';
 import type { WorkerPool } from '../workers/contract';
 import { maskTensor } from '../workers/maskTensor';
+import { tensorSource } from '../workers/slices';
 import type { PrunePlan } from './contract';
-import { everyOrFirstError, follow } from './follow';
 import { rulesOfStored } from './maskSegments';
-import { sliceOf } from './planned';
 import { copiesOf } from './pruneScope';
 
 /** Each tensor starts at a multiple of this: a cache line, and whole elements of every dtype. */
@@ -44,11 +44,9 @@ export async function* writeOverlay(
   let done = false;
   try {
     create(file, size);
-    yield* follow({ stage: 'overlay', unit: 'bytes', total: size }, async (add) => {
-      await everyOrFirstError(blobs, signal, async ({ info, rule, at }, stop) => {
-        await maskTensor(pool, sliceOf(model, info, io), rule, { path: file, at }, stop, add);
-      });
-    });
+    yield* overTensors('overlay', blobs, ({ info }) => info.to - info.from, pool.threads + 2, async ({ info, rule, at }, onBytes, stop) => {
+      await maskTensor(pool, tensorSource(model.checkpoint, info, io), rule, { path: file, at }, stop, onBytes);
+    }, signal);
     done = true;
   } finally {
     if (!done) rmSync(file, { force: true });

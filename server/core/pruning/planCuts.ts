@@ -2,9 +2,11 @@ import { throwIfCancelled } from '../errors';
 import type { Problem } from '../errors';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
+import { tensorSource } from '../workers/slices';
+import { refineTensor } from '../workers/tensorTasks';
 import type { PlanTools, PrunePlan, PruneRequest, TensorRule } from './contract';
 import { follow } from './follow';
-import { nanProblem, scanOf, sliceOf } from './planned';
+import { nanProblem, scanOf } from './planned';
 import type { PlannedTensors } from './planned';
 import type { ScopeTensor } from './pruneScope';
 import { roundHalfEven } from './rounding';
@@ -52,7 +54,7 @@ async function* cutSet(model: Model, set: readonly ScopeTensor[], sparsity: numb
   const bytes = sum((i) => (scans[i].histogram.space === 'F32' || scans[i].histogram.space === 'F64' ? set[i].info.to - set[i].info.from : 0));
   const selection = yield* follow({ stage: 'select', unit: 'bytes', total: bytes }, (add) => selectExact(set.map(({ info }, i) => ({
     histogram: scans[i].histogram,
-    refine: async (keys) => await tools.pool.run({ kind: 'refine', source: sliceOf(model, info, tools.io), keys }, signal, add),
+    refine: (keys) => refineTensor(tools.pool, tensorSource(model.checkpoint, info, tools.io), keys, signal, add),
   })), selected));
 
   let ties = selected - selection.counts.reduce((below, { less }) => below + less, 0);

@@ -2,9 +2,6 @@ import type { Problem } from '../errors';
 import type { Model } from '../models/contract';
 import type { TensorScan } from '../stats/contract';
 import { CheckpointError } from '../errors';
-import type { SliceSource } from '../workers/contract';
-import type { IoMode } from '../bytes/byteSource';
-import type { TensorInfo } from '../tensor/tensorInfo';
 import type { PlanTools, PrunePlan, TensorRule } from './contract';
 import type { ScopeTensor } from './pruneScope';
 
@@ -22,12 +19,6 @@ export function scanOf(tools: PlanTools, tensor: ScopeTensor): TensorScan {
   const scan = tools.scans.get(tensor.info.name);
   if (!scan) throw new CheckpointError('internal', { tensor: tensor.info.name }, 'no scan');
   return scan;
-}
-
-/** Where a worker finds a tensor. */
-export function sliceOf(model: Model, info: TensorInfo, io: IoMode): SliceSource {
-  const { path, realPath, byteLength, mtimeMs } = model.checkpoint.files[info.file];
-  return { file: { path, realPath, byteLength, mtimeMs }, io, dtype: info.dtype, shape: info.shape, from: info.from, to: info.to };
 }
 
 /** One remark for each tensor that holds NaN: it is kept and never selected. */

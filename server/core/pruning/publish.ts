@@ -3,12 +3,13 @@ import path from 'node:path';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
 import { formatOf } from '../formats/registry';
+import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
 import { isSidecarName, isWeightName, sidecarsOf } from './sidecars';
 import { publishStaged, removeLeftovers, stagedPath, syncFile, syncFolder } from './staging';
 import type { Target } from './target';
 
-/** What a writer gets: its weight files exist already, empty or at full size, under temporary names. */
+/** What a writer gets: its weight files exist already, at full size, under temporary names. */
 export interface Stage {
   /** One a file of the source, same order. */
   readonly files: readonly string[];
@@ -28,19 +29,18 @@ export interface Published<Answer> {
  * Writes a checkpoint beside its target and renames it: whoever looks sees the old or the new, never a part. Failure,
  * cancel and kill leave the source and an old target as they were (after a kill, the next run removes the leftovers).
  *
- * @param sizes bytes of each weight file, in the source's order
- * @param totalSize for the index: bytes of all tensors
+ * @param layouts of the weight files, in the source's order
  * @throws CheckpointError `disk-full`, `target-not-writable`, `target-exists`, `file-changed-while-reading`, `cancelled`,
  *   and what `write` throws
  */
 export async function* publish<Answer>(
-  source: Checkpoint, target: Target, sizes: readonly number[], totalSize: number, write: (stage: Stage) => Job<Answer>, signal?: AbortSignal,
+  source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal,
 ): Job<Published<Answer>> {
   throwIfCancelled(signal);
   checkSources(source);
   const names = weightNames(source, target);
   const sidecars = target.kind === 'folder' ? sidecarsOf(source) : [];
-  const weightBytes = sizes.reduce((sum, size) => sum + size, 0);
+  const weightBytes = layouts.reduce((sum, layout) => sum + layout.byteLength, 0);
   const bytes = weightBytes + sidecars.reduce((sum, { bytes: size }) => sum + size, 0);
   const parent = path.dirname(target.path);
   removeLeftovers(parent);
@@ -54,7 +54,7 @@ export async function* publish<Answer>(
     const files = names.map((name) => (target.kind === 'file' ? staged : path.join(staged, name)));
     guarded(target, () => {
       if (target.kind === 'folder') mkdirSync(staged);
-      files.forEach((file, i) => createSized(file, sizes[i]));
+      files.forEach((file, i) => createSized(file, layouts[i].byteLength));
     });
     const answer = yield* write({
       files,
@@ -66,7 +66,7 @@ export async function* publish<Answer>(
     });
     yield { stage: 'sync', done: 0, total: null, unit: 'bytes' };
     await Promise.all(syncing);
-    const indexBytes = guarded(target, () => (target.kind === 'folder' ? fillFolder(source, target, staged, names, totalSize) : 0));
+    const indexBytes = guarded(target, () => (target.kind === 'folder' ? fillFolder(source, target, staged, names, layouts) : 0));
     for (const name of target.kind === 'folder' ? readdirSync(staged) : []) if (!names.includes(name)) await syncFile(path.join(staged, name));
     if (target.kind === 'folder') syncFolder(staged);
     throwIfCancelled(signal);
@@ -95,7 +95,7 @@ function weightNames(source: Checkpoint, target: Target): string[] {
 }
 
 /** Small files, then what a person had put into the folder that is replaced, then the index. Answers the index's bytes. */
-function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], totalSize: number): number {
+function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[]): number {
   for (const sidecar of sidecarsOf(source)) {
     const copy = path.join(staged, sidecar.name);
     writeFileSync(copy, readFileSync(sidecar.path), { flag: 'wx' });
@@ -103,15 +103,16 @@ function fillFolder(source: Checkpoint, target: Target, staged: string, names: r
   if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
   if (source.index === null) return 0;
   const index = path.join(staged, path.basename(source.index));
-  const text = indexText(source, names, totalSize);
+  const text = indexText(source, names, layouts);
   writeFileSync(index, text, { flag: 'wx' });
   return Buffer.byteLength(text);
 }
 
 /** The source's index with the counted total; other keys of its metadata stay. */
-function indexText(source: Checkpoint, names: readonly string[], totalSize: number): string {
+function indexText(source: Checkpoint, names: readonly string[], layouts: readonly FileLayout[]): string {
   const old = JSON.parse(readFileSync(source.index!, 'utf8')) as { metadata?: unknown };
   const metadata = typeof old.metadata === 'object' && old.metadata !== null && !Array.isArray(old.metadata) ? old.metadata : {};
+  const totalSize = layouts.reduce((sum, layout) => sum + layout.byteLength - layout.dataFrom, 0);
   const weightMap = Object.fromEntries(source.tensors.map((tensor) => [tensor.name, names[tensor.file]]));
   return `${JSON.stringify({ metadata: { ...metadata, total_size: totalSize }, weight_map: weightMap }, null, 2)}\n`;
 }

@@ -1,14 +1,16 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
 import type { IoMode } from '../bytes/byteSource';
-import { CheckpointError, throwIfCancelled } from '../errors';
+import { CheckpointError } from '../errors';
+import { layOutLike } from '../formats/writeSafetensors';
+import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
+import { overTensors } from '../stats/overTensors';
 import type { WorkerPool } from '../workers/contract';
 import { maskTensor } from '../workers/maskTensor';
+import { tensorSource } from '../workers/slices';
 import type { PrunePlan } from './contract';
-import { everyOrFirstError, follow } from './follow';
-import { rawSlice, rulesOfStored, segmentsOf } from './maskSegments';
-import type { Segment } from './maskSegments';
-import { sliceOf } from './planned';
+import { rawSource, rulesOfStored, segmentsOf } from './maskSegments';
 import { publish } from './publish';
 import type { Stage } from './publish';
 import { percentName, resolveTarget } from './target';
@@ -47,39 +49,46 @@ export function prunedTarget(model: Model, methodId: string, sparsity: number, o
 export async function* writePruned(model: Model, plan: PrunePlan, options: WriteOptions, pool: WorkerPool, signal?: AbortSignal): Job<WrittenCheckpoint> {
   const { checkpoint } = model;
   const target = prunedTarget(model, plan.method, plan.request.sparsity, options);
-  const totalSize = checkpoint.tensors.reduce((sum, tensor) => sum + tensor.to - tensor.from, 0);
-  const sizes = checkpoint.files.map((file) => file.byteLength);
-  const { answer: changed, files, bytes } = yield* publish(checkpoint, target, sizes, totalSize, (stage) => fill(model, plan, stage, options.io, pool, signal), signal);
+  const layouts = checkpoint.files.map((_, file) => layOutLike(checkpoint, file));
+  const { answer: changed, files, bytes } = yield* publish(checkpoint, target, layouts, (stage) => fill(model, plan, layouts, stage, options.io, pool, signal), signal);
   return { out: target.path, kind: target.kind, files, bytes, changed };
 }
 
-async function* fill(model: Model, plan: PrunePlan, stage: Stage, io: IoMode, pool: WorkerPool, signal?: AbortSignal): Job<ReadonlyMap<string, number>> {
+async function* fill(
+  model: Model, plan: PrunePlan, layouts: readonly FileLayout[], stage: Stage, io: IoMode, pool: WorkerPool, signal?: AbortSignal,
+): Job<ReadonlyMap<string, number>> {
   const rules = rulesOfStored(model, plan);
   const planned = new Map(plan.tensors.map((tensor) => [tensor.name, tensor]));
   const changed = new Map(plan.tensors.map((tensor) => [tensor.name, 0]));
-  const total = model.checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0);
-
-  return yield* follow({ stage: 'write', unit: 'bytes', total }, async (add) => {
-    for (let file = 0; file < stage.files.length; file++) {
-      throwIfCancelled(signal);
-      const path = stage.files[file];
-      await everyOrFirstError(segmentsOf(model, file, rules), signal, async (segment: Segment, stop) => {
-        const { from, to } = segment, target = { path, at: from };
-        if (segment.kind === 'copy') {
-          await pool.run({ kind: 'copy', source: rawSlice(model, file, from, to, io), target }, stop, add);
-          return;
-        }
-        const { info, rule } = segment;
-        const counts = await maskTensor(pool, sliceOf(model, info, io), rule, target, stop, add);
-        const expected = planned.get(info.name);
-        if (!expected) return; // a stored copy of a tied group: counted under its kept name
-        if (counts.zerosAfter !== expected.zerosAfter) {
-          throw new CheckpointError('file-changed-while-reading', { file: model.checkpoint.files[file].path, tensor: info.name }, `${expected.zerosAfter} zeros planned, ${counts.zerosAfter} written`);
-        }
-        changed.set(info.name, counts.changed);
-      });
-      stage.complete(path);
-    }
-    return changed;
+  const segments = layouts.flatMap((layout, file) => segmentsOf(model, file, layout, rules));
+  const left = layouts.map((_, file) => segments.filter((segment) => segment.file === file).length);
+  layouts.forEach((layout, file) => {
+    writeHead(stage.files[file], layout.head);
+    if (left[file] === 0) stage.complete(stage.files[file]);
   });
+
+  yield* overTensors('write', segments, ({ from, to }) => to - from, pool.threads + 2, async (segment, onBytes, stop) => {
+    const target = { path: stage.files[segment.file], at: segment.at };
+    if (segment.kind === 'copy') await pool.run({ kind: 'copy', source: rawSource(model, segment, io), target }, stop, onBytes);
+    else {
+      const { info, rule } = segment, expected = planned.get(info.name);
+      const counts = await maskTensor(pool, tensorSource(model.checkpoint, info, io), rule, target, stop, onBytes);
+      // Stored copies of a tied group are counted under the kept name.
+      if (expected && counts.zerosAfter !== expected.zerosAfter) {
+        throw new CheckpointError('file-changed-while-reading', { file: model.checkpoint.files[segment.file].path, tensor: info.name }, `${expected.zerosAfter} zeros planned, ${counts.zerosAfter} written`);
+      }
+      if (expected) changed.set(info.name, counts.changed);
+    }
+    if (--left[segment.file] === 0) stage.complete(stage.files[segment.file]);
+  }, signal);
+  return changed;
+}
+
+function writeHead(file: string, head: Uint8Array): void {
+  const fd = openSync(file, 'r+');
+  try {
+    for (let at = 0; at < head.length;) at += writeSync(fd, head, at, head.length - at, at);
+  } finally {
+    closeSync(fd);
+  }
 }
