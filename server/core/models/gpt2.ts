@@ -1,6 +1,7 @@
 import type { Architecture, Role, TensorRole } from './contract';
 import { contextFrom, isTied } from './config';
 import { roleByName } from './fallback';
+import { buildGpt2Graph } from './gpt2Graph';
 
 /** Weights of a block by their name below `h.N.`: role and whether it is a Conv1D, which stores (in, out). */
 const BLOCK: Readonly<Record<string, Role>> = {
@@ -23,7 +24,7 @@ export const gpt2: Architecture = {
   role,
   tied: (config) => (isTied(config, true) ? [['transformer.wte.weight', 'lm_head.weight'], ['wte.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['n_positions', 'n_ctx', 'max_position_embeddings'], 1024),
-  buildGraph: null,
+  buildGraph: buildGpt2Graph,
 };
 
 function role(name: string, shape: readonly number[]): TensorRole {

@@ -6,9 +6,9 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
-import { tiedTables } from '../graph/tiedHead';
 import { Weights } from '../graph/weights';
 import { ConfigReader } from './graphConfig';
+import { tiedTables } from './tiedTables';
 
 /** The numbers of a GPT-2 configuration, with transformers' defaults. */
 function readConfig(config: ConfigReader) {

@@ -1,6 +1,7 @@
 import type { Architecture, Role, TensorRole } from './contract';
 import { contextFrom, isTied } from './config';
 import { roleByName } from './fallback';
+import { buildLlamaGraph } from './llamaGraph';
 
 /** Linear weights of a block by their name below `layers.N.`; every one stores (out, in). */
 const BLOCK: Readonly<Record<string, Role>> = {
@@ -31,7 +32,7 @@ export const llama: Architecture = {
   role,
   tied: (config) => (isTied(config, false) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT[String(config.model_type)] ?? DEFAULT_CONTEXT.llama),
-  buildGraph: null,
+  buildGraph: buildLlamaGraph,
 };
 
 function role(name: string, shape: readonly number[]): TensorRole {

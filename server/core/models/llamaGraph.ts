@@ -5,12 +5,12 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
-import { tiedTables } from '../graph/tiedHead';
 import { Weights } from '../graph/weights';
 import { ConfigReader } from './graphConfig';
 import { readLlamaConfig } from './llamaConfig';
 import type { LlamaConfig } from './llamaConfig';
 import { ropeTables } from './rope';
+import { tiedTables } from './tiedTables';
 
 /**
  * Llama and its kin (Mistral, Qwen2, Qwen3, SmolLM): RMSNorm, rotary positions, grouped queries, gated MLP, Linear
