@@ -33,6 +33,8 @@ export interface Moments {
   readonly sum: number;
   /** Sum of squares about the mean (so that merging is stable, as Chan et al. do). */
   readonly m2: number;
+  /** Square root of m2, only where m2 itself is beyond the doubles (F64 values above 1e154). */
+  readonly root?: number;
   /** Largest finite or infinite |w|; NaN when there are none. */
   readonly absMax: number;
 }

@@ -10,7 +10,9 @@ export const finiteCount = (m: Moments): number => m.elements - m.nan - m.inf;
 export const meanOf = (m: Moments): number => m.sum / finiteCount(m);
 
 /** Population standard deviation (ddof 0) of the finite values; NaN when there are none. */
-export const stdOf = (m: Moments): number => Math.sqrt(m.m2 / finiteCount(m));
+export const stdOf = (m: Moments): number => (m.root === undefined ? Math.sqrt(m.m2 / finiteCount(m)) : m.root / Math.sqrt(finiteCount(m)));
+
+const rootOf = (m: Moments): number => m.root ?? Math.sqrt(m.m2);
 
 const least = (a: number, b: number): number => (Number.isNaN(a) ? b : Number.isNaN(b) ? a : Math.min(a, b));
 const most = (a: number, b: number): number => (Number.isNaN(a) ? b : Number.isNaN(b) ? a : Math.max(a, b));
@@ -18,12 +20,12 @@ const most = (a: number, b: number): number => (Number.isNaN(a) ? b : Number.isN
 /** The moments of both sets together (Chan, Golub, LeVeque 1979: stable for a large mean). Order matters in the last bits. */
 export function mergeMoments(a: Moments, b: Moments): Moments {
   const na = finiteCount(a), nb = finiteCount(b);
-  let m2 = a.m2 + b.m2;
-  if (na > 0 && nb > 0) {
-    const delta = b.sum / nb - a.sum / na;
-    m2 += delta * delta * ((na * nb) / (na + nb));
-  }
+  const delta = na > 0 && nb > 0 ? b.sum / nb - a.sum / na : 0;
+  const weight = na > 0 && nb > 0 ? (na * nb) / (na + nb) : 0;
+  const m2 = a.m2 + b.m2 + delta * delta * weight;
+  const beyond = Number.isFinite(m2) ? {} : { root: Math.hypot(rootOf(a), rootOf(b), Math.abs(delta) * Math.sqrt(weight)) };
   return {
+    ...beyond,
     elements: a.elements + b.elements, zeros: a.zeros + b.zeros, nan: a.nan + b.nan, inf: a.inf + b.inf,
     min: least(a.min, b.min), max: most(a.max, b.max), sum: a.sum + b.sum, m2, absMax: most(a.absMax, b.absMax),
   };
@@ -72,7 +74,18 @@ function block(values: Float64Array, from: number, to: number): Moments {
   }
   const elements = to - from, finite = elements - nan - inf;
   if (finite === 0) return { ...emptyMoments, elements, nan, inf, absMax: inf ? Infinity : NaN };
-  return { elements, zeros, nan, inf, min, max, sum: pivot * finite + s, m2: Math.max(0, q - (s * s) / finite), absMax: absMaxOf(min, max, inf) };
+  const common = { elements, zeros, nan, inf, min, max, sum: pivot * finite + s, absMax: absMaxOf(min, max, inf) };
+  const m2 = q - (s * s) / finite;
+  return Number.isFinite(m2) ? { ...common, m2: Math.max(0, m2) } : { ...common, m2: Infinity, root: scaledRoot(values, from, to) };
+}
+
+/** sqrt(m2) of values whose squares overflow: in units of the largest. */
+function scaledRoot(values: Float64Array, from: number, to: number): number {
+  let largest = 0, sum = 0, n = 0, squares = 0;
+  for (let i = from; i < to; i++) if (Number.isFinite(values[i])) largest = Math.max(largest, Math.abs(values[i]));
+  for (let i = from; i < to; i++) if (Number.isFinite(values[i])) { sum += values[i] / largest; n++; }
+  for (let i = from; i < to; i++) if (Number.isFinite(values[i])) squares += (values[i] / largest - sum / n) ** 2;
+  return largest * Math.sqrt(squares);
 }
 
 /** Moments from the counts of each code of a small dtype: sums over bins, not over weights. */
