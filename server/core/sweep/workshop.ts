@@ -1,0 +1,202 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync, statfsSync } from 'node:fs';
+import path from 'node:path';
+import type { IoMode } from '../bytes/byteSource';
+import { CheckpointError } from '../errors';
+import { evaluable, prepareText } from '../evaluation/prepareText';
+import { tokensAtOnce } from '../evaluation/evaluateWith';
+import type { PreparedText } from '../evaluation/contract';
+import type { ModelGraph, WeightReference } from '../graph/contract';
+import type { Job } from '../job';
+import type { Model } from '../models/contract';
+import { openModel } from '../models/openModel';
+import { graphThresholds } from '../pruning/graphThresholds';
+import { writeOverlay } from '../pruning/overlay';
+import { planPrune } from '../pruning/planPrune';
+import { copiesOf, pruneScope } from '../pruning/pruneScope';
+import type { PrunePlan } from '../pruning/contract';
+import type { Session } from '../runtime/contract';
+import { checkMemory } from '../runtime/memory';
+import { chooseProvider } from '../runtime/providers';
+import { openSession } from '../runtime/session';
+import type { TensorScan } from '../stats/contract';
+import { scanModel } from '../stats/scan';
+import type { WorkerPool } from '../workers/contract';
+import type { CellRuntime, CellSizes, CellSpecification } from './contract';
+import { checkpointFingerprint } from './plan';
+import { measureSizes } from './sizes';
+import type { SizedTensor } from './sizes';
+
+/** What a workshop works with. */
+export interface WorkshopTools {
+  readonly pool: WorkerPool;
+  readonly io: IoMode;
+  /** Pruned bytes are put into a folder below this one and removed again. */
+  readonly scratch: string;
+}
+
+/** One state of the weights: how it was made, where its bytes lie and what they weigh. Level 0 has no plan. */
+export interface PrunedWeights {
+  readonly plan: PrunePlan | null;
+  /** Where the pruned tensors lie, by every stored name; empty for level 0. */
+  readonly overlay: ReadonlyMap<string, WeightReference>;
+  readonly sizes: CellSizes;
+  /** The session that evaluates it and the thresholds for it (null: a plain graph). */
+  evaluator: { readonly session: Session; readonly thresholds: Float32Array | null } | null;
+  runtime: CellRuntime | null;
+  readonly folder: string | null;
+}
+
+const key = (...parts: unknown[]): string => JSON.stringify(parts);
+
+/**
+ * What cells of one sweep share when they run one after another in one process: the headers, the scan, the tokenised texts,
+ * the pruned bytes of the last level and open sessions. A workshop that has seen one cell gives the same results as a
+ * fresh one; it is only faster.
+ */
+export class Workshop {
+  private opened: { readonly path: string; readonly model: Model; readonly fingerprint: string } | null = null;
+  private scanned: ReadonlyMap<string, TensorScan> | null = null;
+  private readonly texts = new Map<string, PreparedText>();
+  private current: { readonly key: string; readonly weights: PrunedWeights } | null = null;
+  private plain: { readonly key: string; readonly session: Session } | null = null;
+
+  constructor(private readonly tools: WorkshopTools) {}
+
+  /** Opens the checkpoint, once. */
+  open(checkpoint: string): { readonly model: Model; readonly fingerprint: string } {
+    if (this.opened?.path !== checkpoint) {
+      const model = openModel(checkpoint);
+      this.opened = { path: checkpoint, model, fingerprint: checkpointFingerprint(model.checkpoint) };
+      this.scanned = null;
+      this.texts.clear();
+    }
+    return this.opened;
+  }
+
+  /** Scans of all tensors, from one pass. */
+  async *scans(cell: CellSpecification, signal?: AbortSignal): Job<ReadonlyMap<string, TensorScan>> {
+    const { model } = this.open(cell.checkpoint);
+    this.scanned ??= yield* scanModel(model, { threshold: null, io: this.tools.io }, this.tools.pool, signal);
+    return this.scanned;
+  }
+
+  /** The tokenised text, once for each benchmark. */
+  text(cell: CellSpecification): PreparedText {
+    const { model } = this.open(cell.checkpoint);
+    const name = key(cell.benchmark, cell.protocol, cell.context, cell.stride, cell.limit, cell.dataFolder);
+    let text = this.texts.get(name);
+    if (!text) this.texts.set(name, text = prepareText(model, cell));
+    return text;
+  }
+
+  /** The weights of a cell: planned, written as an overlay, and weighed. Those of the last cell are kept for the next. */
+  async *weights(cell: CellSpecification, signal?: AbortSignal): Job<PrunedWeights> {
+    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.provider, cell.threads, cell.context);
+    if (this.current?.key === name) return this.current.weights;
+    await this.drop();
+    const { model } = this.open(cell.checkpoint);
+    const scans = yield* this.scans(cell, signal);
+    const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed };
+    const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans }, signal);
+    const folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
+    try {
+      const overlay = plan && folder ? yield* writeOverlay(model, plan, [...plan.rules.keys()], folder, this.tools.pool, this.tools.io, signal) : new Map<string, WeightReference>();
+      const sizes = yield* measureSizes(sizedTensors(model, cell, plan, overlay, scans), { threads: cell.threads }, signal);
+      const weights: PrunedWeights = { plan, overlay, sizes, evaluator: null, runtime: null, folder };
+      this.current = { key: name, weights };
+      return weights;
+    } catch (error) {
+      if (folder) rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** The session that evaluates the weights: masked inside the graph where every rule is a cut, otherwise over the written bytes. */
+  async evaluator(cell: CellSpecification, weights: PrunedWeights): Promise<{ readonly session: Session; readonly thresholds: Float32Array | null }> {
+    if (weights.evaluator) return weights.evaluator;
+    const { model } = this.open(cell.checkpoint);
+    const allCuts = !weights.plan || [...weights.plan.rules.values()].every((rule) => rule.kind === 'cut');
+    if (!allCuts) {
+      const session = await this.session(cell, this.graph(cell, { masking: 'none', maskable: [], overlay: weights.overlay }));
+      return weights.evaluator = { session, thresholds: null };
+    }
+    const masks = weights.plan ? graphThresholds(weights.plan, model) : { thresholds: keepAll(model, cell), overlay: [] };
+    const copies = copiesOf(model);
+    const overlay = new Map(masks.overlay.flatMap((kept) => copies.get(kept) ?? [kept]).map((copy) => [copy, weights.overlay.get(copy)!] as const).filter(([, reference]) => reference !== undefined));
+    const maskable = [...masks.thresholds.keys()];
+    const graph = this.graph(cell, { masking: 'thresholds', maskable, overlay });
+    const thresholds = Float32Array.from(graph.thresholdInputs, (input) => masks.thresholds.get(input.replace(/^threshold:/, '')) ?? -1);
+    return weights.evaluator = { session: await this.session(cell, graph), thresholds };
+  }
+
+  /** A session of the plain graph over the checkpoint as it is: what runtimes are compared with. */
+  async baselineSession(cell: CellSpecification): Promise<Session> {
+    const name = key(cell.checkpoint, cell.provider, cell.threads, cell.context);
+    if (this.plain?.key !== name) {
+      await this.plain?.session.close();
+      this.plain = null;
+      this.plain = { key: name, session: await this.session(cell, this.graph(cell, { masking: 'none', maskable: [] })) };
+    }
+    return this.plain.session;
+  }
+
+  /** A session of the same plain graph over the pruned bytes. The caller closes it. */
+  prunedSession(cell: CellSpecification, weights: PrunedWeights): Promise<Session> {
+    return this.session(cell, this.graph(cell, { masking: 'none', maskable: [], overlay: weights.overlay }));
+  }
+
+  /** Ends the sessions and removes what was written. */
+  async close(): Promise<void> {
+    await this.drop();
+    await this.plain?.session.close();
+    this.plain = null;
+  }
+
+  private graph(cell: CellSpecification, options: { masking: 'none' | 'thresholds'; maskable: readonly string[]; overlay?: ReadonlyMap<string, WeightReference> }): ModelGraph {
+    const { model } = this.open(cell.checkpoint);
+    return evaluable(model).buildGraph(model.checkpoint, { ...options, context: cell.context });
+  }
+
+  private async session(cell: CellSpecification, graph: ModelGraph): Promise<Session> {
+    checkMemory(graph, tokensAtOnce(this.text(cell)));
+    return openSession(graph, { provider: await chooseProvider(cell.provider), threads: cell.threads, prepacking: false });
+  }
+
+  private async drop(): Promise<void> {
+    const weights = this.current?.weights;
+    this.current = null;
+    await weights?.evaluator?.session.close();
+    if (weights?.folder) rmSync(weights.folder, { recursive: true, force: true });
+  }
+
+  private makeScratch(model: Model, plan: PrunePlan): string {
+    const need = model.checkpoint.tensors.filter(({ name }) => plan.rules.has(name)).reduce((sum, info) => sum + info.to - info.from, 0);
+    const { bavail, bsize } = statfsSync(this.tools.scratch);
+    if (bavail * bsize < need) throw new CheckpointError('disk-full', { file: this.tools.scratch }, `the pruned tensors need ${need} bytes, ${bavail * bsize} are free`);
+    const folder = path.join(this.tools.scratch, `.scratch-${process.pid}-${randomBytes(4).toString('hex')}`);
+    mkdirSync(folder, { recursive: true });
+    return folder;
+  }
+}
+
+/** Thresholds that mask nothing, for every stored name in scope: the baseline runs in the graph of the levels. */
+function keepAll(model: Model, cell: CellSpecification): ReadonlyMap<string, number> {
+  const copies = copiesOf(model);
+  return new Map(pruneScope(model, cell).tensors.flatMap(({ info }) => copies.get(info.name) ?? [info.name]).map((name) => [name, -1]));
+}
+
+/** Every stored tensor with its nonzeros and pruned bytes; those outside the scope stay dense. */
+function sizedTensors(model: Model, cell: CellSpecification, plan: PrunePlan | null, overlay: ReadonlyMap<string, WeightReference>, scans: ReadonlyMap<string, TensorScan>): SizedTensor[] {
+  const copies = copiesOf(model), inScope = new Map<string, string>();
+  for (const { info } of pruneScope(model, cell).tensors) for (const copy of copies.get(info.name) ?? [info.name]) inScope.set(copy, info.name);
+  const zerosAfter = new Map(plan?.tensors.map((tensor) => [tensor.name, tensor.zerosAfter]));
+  return model.checkpoint.tensors.map((info) => {
+    const base = { dtype: info.dtype, shape: info.shape, elements: info.elements, byteLength: info.to - info.from };
+    const kept = inScope.get(info.name);
+    if (kept === undefined) return { ...base, nonzeros: null, bytes: null };
+    const zeros = zerosAfter.get(kept) ?? scans.get(info.name)!.moments.zeros;
+    const bytes = overlay.get(info.name) ?? { realPath: model.checkpoint.files[info.file].realPath, from: info.from, byteLength: base.byteLength };
+    return { ...base, nonzeros: info.elements - zeros, bytes };
+  });
+}
