@@ -21,7 +21,7 @@ export interface Published<Answer> {
   readonly answer: Answer;
   /** The weight files under their final names. */
   readonly files: readonly string[];
-  /** Weights, index and small files together. */
+  /** Of the weight files. */
   readonly bytes: number;
 }
 
@@ -44,7 +44,7 @@ export async function* publish<Answer>(
   const bytes = weightBytes + sidecars.reduce((sum, { bytes: size }) => sum + size, 0);
   const parent = path.dirname(target.path);
   removeLeftovers(parent);
-  checkSpace(target, bytes);
+  requireSpace(target, bytes);
 
   const staged = stagedPath(target.path);
   const made = guarded(target, () => mkdirSync(parent, { recursive: true }));
@@ -66,14 +66,14 @@ export async function* publish<Answer>(
     });
     yield { stage: 'sync', done: 0, total: null, unit: 'bytes' };
     await Promise.all(syncing);
-    const indexBytes = guarded(target, () => (target.kind === 'folder' ? fillFolder(source, target, staged, names, layouts) : 0));
+    if (target.kind === 'folder') guarded(target, () => fillFolder(source, target, staged, names, layouts));
     for (const name of target.kind === 'folder' ? readdirSync(staged) : []) if (!names.includes(name)) await syncFile(path.join(staged, name));
     if (target.kind === 'folder') syncFolder(staged);
     throwIfCancelled(signal);
     checkSources(source);
     guarded(target, () => publishStaged(staged, target.path, target.kind, target.replaces));
     done = true;
-    return { answer, files: names.map((name) => (target.kind === 'file' ? target.path : path.join(target.path, name))), bytes: bytes + indexBytes };
+    return { answer, files: names.map((name) => (target.kind === 'file' ? target.path : path.join(target.path, name))), bytes: weightBytes };
   } catch (error) {
     throw asTargetError(error, target);
   } finally {
@@ -94,18 +94,15 @@ function weightNames(source: Checkpoint, target: Target): string[] {
   return loadable ? names : [folderNames[0]];
 }
 
-/** Small files, then what a person had put into the folder that is replaced, then the index. Answers the index's bytes. */
-function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[]): number {
+/** Small files, then what a person had put into the folder that is replaced, then the index. */
+function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[]): void {
   for (const sidecar of sidecarsOf(source)) {
     const copy = path.join(staged, sidecar.name);
     writeFileSync(copy, readFileSync(sidecar.path), { flag: 'wx' });
   }
   if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
-  if (source.index === null) return 0;
-  const index = path.join(staged, path.basename(source.index));
-  const text = indexText(source, names, layouts);
-  writeFileSync(index, text, { flag: 'wx' });
-  return Buffer.byteLength(text);
+  if (source.index === null) return;
+  writeFileSync(path.join(staged, path.basename(source.index)), indexText(source, names, layouts), { flag: 'wx' });
 }
 
 /** The source's index with the counted total; other keys of its metadata stay. */
@@ -144,8 +141,8 @@ function checkSources(source: Checkpoint): void {
   }
 }
 
-/** @throws CheckpointError `disk-full` with the numbers, before a byte is written */
-function checkSpace(target: Target, bytes: number): void {
+/** Checks the free space where the target goes. @throws CheckpointError `disk-full` with the numbers, before a byte is written */
+export function requireSpace(target: Target, bytes: number): void {
   let folder = path.dirname(target.path);
   while (!existsSync(folder) && path.dirname(folder) !== folder) folder = path.dirname(folder);
   const { bavail, bsize } = statfsSync(folder);

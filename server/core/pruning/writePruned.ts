@@ -11,7 +11,7 @@ import { maskTensor } from '../workers/maskTensor';
 import { tensorSource } from '../workers/slices';
 import type { PrunePlan } from './contract';
 import { rawSource, rulesOfStored, segmentsOf } from './maskSegments';
-import { publish } from './publish';
+import { publish, requireSpace } from './publish';
 import type { Stage } from './publish';
 import { percentName, resolveTarget } from './target';
 import type { Target } from './target';
@@ -29,15 +29,21 @@ export interface WrittenCheckpoint {
   readonly kind: Target['kind'];
   /** Weight files, absolute, in the source's order. */
   readonly files: readonly string[];
-  /** Weights, index and small files together. */
+  /** Of the weight files. */
   readonly bytes: number;
   /** Newly zeroed weights of each tensor in scope, by its kept name. */
   readonly changed: ReadonlyMap<string, number>;
 }
 
-/** Where `writePruned` would write, checked; throws what it would throw, before any long work. */
+/**
+ * Where `writePruned` would write, checked before any long work.
+ *
+ * @throws CheckpointError as `resolveTarget`, and `disk-full`
+ */
 export function prunedTarget(model: Model, methodId: string, sparsity: number, options: Pick<WriteOptions, 'out' | 'force'>): Target {
-  return resolveTarget(model.checkpoint, { ...options, suffix: `${methodId}-${percentName(sparsity)}` });
+  const target = resolveTarget(model.checkpoint, { ...options, suffix: `${methodId}-${percentName(sparsity)}` });
+  requireSpace(target, model.checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0));
+  return target;
 }
 
 /**

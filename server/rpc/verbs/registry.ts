@@ -15,4 +15,5 @@ const entry = <N extends Name>(name: N, load: () => Promise<Verb<N>>): VerbEntry
 /** All verbs, in the order of the help text. Adding one is one new file and one line here. */
 export const verbs: readonly VerbEntry[] = [
   entry('inspect', async () => (await import('./inspect')).inspect),
+  entry('stats', async () => (await import('./stats')).stats),
 ];
