@@ -16,4 +16,5 @@ const entry = <N extends Name>(name: N, load: () => Promise<Verb<N>>): VerbEntry
 export const verbs: readonly VerbEntry[] = [
   entry('inspect', async () => (await import('./inspect')).inspect),
   entry('stats', async () => (await import('./stats')).stats),
+  entry('prune', async () => (await import('./prune')).prune),
 ];
