@@ -54,8 +54,9 @@ test('the first pass over F32 counts top halves and takes exact counts and stabl
     for (const top of new Set(bits.map((one) => one >>> 16))) assert.equal(table[top], bits.filter((one) => one >>> 16 === top).length);
     const scale = Math.max(...values.filter(Number.isFinite).map(Math.abs), 0);
     assert.ok(Math.abs(got.sum - want.sum) <= 1e-12 * scale * bits.length, `sum ${got.sum} ${want.sum}`);
-    if (want.finite > 0) assert.ok(Math.abs(got.m2 - want.m2) <= 1e-12 * want.m2 + 1e-300, `m2 ${got.m2} ${want.m2}`);
-  }), { numRuns: 300 });
+    // The referee's own mean is rounded: equal values give it a tiny m2 where the kernel says 0.
+    if (want.finite > 0) assert.ok(Math.abs(got.m2 - want.m2) <= 1e-12 * want.m2 + 1e-30 * scale * scale * bits.length, `m2 ${got.m2} ${want.m2}`);
+  }), { numRuns: 2000 });
 });
 
 test('the standard deviation of F32 keeps its digits beside a mean a million times larger, over blocks and windows', () => {
