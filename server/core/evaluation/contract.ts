@@ -123,6 +123,8 @@ export interface Evaluation extends EvaluationSetup {
   readonly windows: number;
   readonly seconds: number;
   readonly tokensPerSecond: number;
+  /** Remarks of the text and the tokenizer, see `PreparedText`. */
+  readonly problems: readonly Problem[];
   /** Losses in text order, one a scored token: what paired comparisons are made of. Not part of any printed output. */
   readonly losses: Float32Array;
 }

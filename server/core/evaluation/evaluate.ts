@@ -5,18 +5,12 @@ import { checkMemory } from '../runtime/memory';
 import { chooseProvider } from '../runtime/providers';
 import { openSession } from '../runtime/session';
 import { firstBadTensor } from './badTensor';
-import type { Evaluation, EvaluationRequest, PreparedText } from './contract';
+import type { Evaluation, EvaluationRequest } from './contract';
 import { evaluateWith, tokensAtOnce } from './evaluateWith';
 import { evaluable, prepareText } from './prepareText';
 
 export { evaluateWith, tokensAtOnce } from './evaluateWith';
 export { prepareText, textBenchmark } from './prepareText';
-
-export interface ModelEvaluation {
-  readonly evaluation: Evaluation;
-  /** Remarks of the text and the tokenizer. */
-  readonly problems: PreparedText['problems'];
-}
 
 /**
  * One evaluation of one model from start to end: text, graph, memory, session, windows.
@@ -24,7 +18,7 @@ export interface ModelEvaluation {
  * @throws CheckpointError as `prepareText`, the graph and the session do; `out-of-memory` with numbers before anything starts;
  *   `not-finite` with the first bad tensor
  */
-export async function* evaluateModel(model: Model, request: EvaluationRequest, signal?: AbortSignal): Job<ModelEvaluation> {
+export async function* evaluateModel(model: Model, request: EvaluationRequest, signal?: AbortSignal): Job<Evaluation> {
   const architecture = evaluable(model);
   yield { stage: 'tokenize', done: 0, total: null, unit: 'tokens' };
   const prepared = prepareText(model, request);
@@ -33,7 +27,7 @@ export async function* evaluateModel(model: Model, request: EvaluationRequest, s
   checkMemory(graph, tokensAtOnce(prepared));
   const session = await openSession(graph, { provider, threads: request.threads, prepacking: false });
   try {
-    return { evaluation: yield* evaluateWith(session, prepared, null, signal), problems: prepared.problems };
+    return yield* evaluateWith(session, prepared, null, signal);
   } catch (error) {
     throw withBadTensor(error, model, signal);
   } finally {

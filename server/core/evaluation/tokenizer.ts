@@ -3,11 +3,13 @@ import path from 'node:path';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { CheckpointError } from '../errors';
 import type { Tokenizer } from './contract';
-import type { CutRule } from './textPieces';
 import { cutRule, cutText } from './textPieces';
 import type { Json } from './tokenizerFiles';
 import { isObject, readTokenizerFiles } from './tokenizerFiles';
 import { likeTransformers, tokenText } from './tokenizerLikeTransformers';
+
+/** Models of tokenizer.json that the library knows. */
+const modelTypes: ReadonlySet<string> = new Set(['BPE', 'Unigram', 'WordPiece']);
 
 /** Pieces of a long text. Long enough that the call costs nothing, short enough for models that recurse or build a lattice. */
 const PIECE_UNITS = 16_384;
@@ -19,9 +21,10 @@ const MAX_TOKEN_ID = 16 * 1024 * 1024;
  * Loads the tokenizer of a model folder: tokenizer.json, or GPT-2's vocab.json and merges.txt, with what
  * tokenizer_config.json adds; the same ids as transformers' `AutoTokenizer` gives.
  *
+ * @param pieceUnits length of the pieces a long text is cut into, in UTF-16 units; the ids do not depend on it
  * @throws CheckpointError `no-tokenizer`, `tokenizer-broken`
  */
-export function loadTokenizer(folder: string): Tokenizer {
+export function loadTokenizer(folder: string, pieceUnits = PIECE_UNITS): Tokenizer {
   const files = readTokenizerFiles(folder);
   const broken = (detail: string): CheckpointError => new CheckpointError('tokenizer-broken', { file: files.file }, detail);
   const model = files.tokenizer.model;
@@ -49,7 +52,8 @@ export function loadTokenizer(folder: string): Tokenizer {
     ...around,
     encode: (text) => {
       const wholeOnly = continued !== library && added.some((content) => text.includes(content));
-      return encodePieces(text, wholeOnly ? null : rule, library, continued, broken);
+      const pieces = rule === null || wholeOnly ? [text] : cutText(text, rule, pieceUnits);
+      return encodePieces(pieces, library, continued, broken);
     },
     tokenOf: (id) => library.id_to_token(id) ?? `#${id}`,
   };
@@ -60,8 +64,7 @@ function makeLibrary(json: Json, config: Json): LibraryTokenizer {
   return new LibraryTokenizer({ normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, ...json }, config);
 }
 
-function encodePieces(text: string, rule: CutRule | null, first: LibraryTokenizer, rest: LibraryTokenizer, broken: (detail: string) => CheckpointError): Uint32Array {
-  const pieces = rule === null ? [text] : cutText(text, rule, PIECE_UNITS);
+function encodePieces(pieces: readonly string[], first: LibraryTokenizer, rest: LibraryTokenizer, broken: (detail: string) => CheckpointError): Uint32Array {
   const chunks = pieces.map((piece, i) => (i === 0 ? first : rest).encode(piece, { add_special_tokens: false }).ids);
   const ids = new Uint32Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
   let at = 0;
@@ -114,6 +117,7 @@ function checkIds(json: Json, broken: (detail: string) => CheckpointError): void
     if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > MAX_TOKEN_ID) throw broken(`token ${JSON.stringify(name)} has the id ${JSON.stringify(id)}`);
   };
   const model = json.model as Json;
+  if (model.type !== undefined && !modelTypes.has(String(model.type))) throw broken(`a model of type ${JSON.stringify(model.type)}, not one of ${[...modelTypes].join(', ')}`);
   const vocab = model.vocab;
   if (isObject(vocab)) for (const [name, id] of Object.entries(vocab)) check(name, id);
   else if (!Array.isArray(vocab)) throw broken('no "vocab" in its model');
