@@ -130,6 +130,7 @@ export interface EditorMethods {
   /** Everything `winnow inspect --json` prints, for tests and other extensions. */
   inspectFull: { params: { path: string }; result: InspectJson };
   catalog: { params: Record<string, never>; result: CatalogJson };
+  /** `args` are the words after `winnow`, the verb first: ["prune", "/models/gpt2", "--sparsity", "0.5"]. `checkpoint` is absolute. */
   startJob: { params: { kind: JobKind; checkpoint: string; args: string[]; title: string }; result: JobJson };
   jobs: { params: Record<string, never>; result: { jobs: JobJson[] } };
   cancelJob: { params: { id: string }; result: JobJson };

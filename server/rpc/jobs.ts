@@ -48,13 +48,13 @@ export class JobStore {
 
   /** @throws CallFailure `usage` for a kind or arguments that are no job's */
   start({ kind, checkpoint, args, title }: Params<'startJob'>): JobJson {
-    if (!KINDS.includes(kind) || !path.isAbsolute(checkpoint) || !args.every((arg) => typeof arg === 'string' && !arg.includes('\0'))) throw new CallFailure('usage', `${String(kind)} with these arguments is not a job.`);
+    if (!KINDS.includes(kind) || !path.isAbsolute(checkpoint) || args[0] !== kind || !args.every((arg) => typeof arg === 'string' && !arg.includes('\0'))) throw new CallFailure('usage', `${String(kind)} with these arguments is not a job.`);
     const { folder } = this.options;
     const id = `${kind}-${Date.now().toString(36)}-${randomBytes(3).toString('hex')}`;
     const log = openSync(logPath(folder, id), 'a');
     const job: JobJson = { id, kind, title, checkpoint, args, pid: 0, state: 'running', startedMs: Date.now(), endedMs: null, progress: null, out: null, message: null };
     try {
-      const child = spawn(this.options.execPath ?? process.execPath, [this.options.cli, kind, checkpoint, ...args, '--progress-file', progressPath(folder, id)], {
+      const child = spawn(this.options.execPath ?? process.execPath, [this.options.cli, ...args, '--progress-file', progressPath(folder, id)], {
         detached: true, stdio: ['ignore', log, log], cwd: folderOf(checkpoint), windowsHide: true, env: { ...(this.options.env ?? process.env), ELECTRON_RUN_AS_NODE: '1' },
       });
       // While this server lives it hears the exit at once; the file alone is enough after it.

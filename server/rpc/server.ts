@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process';
 import path from 'node:path';
 import { createConnection, IPCMessageReader, IPCMessageWriter, ProposedFeatures, TextDocumentSyncKind, type CancellationToken, type Connection } from 'vscode-languageserver/node';
-import type { EditorEvent, EditorEvents, EditorMethod, Failure, Params } from '../protocol/editor';
+import type { EditorEvent, EditorEvents, EditorMethod, Failure, JobJson, Params } from '../protocol/editor';
 import { serveDocuments } from '../language/documents';
 import { EngineHost, type EngineChild } from './engineHost';
 import { ENGINE_VARIABLE, type EngineSettings } from './engineSettings';
@@ -25,6 +25,8 @@ export function runServer(folder: string): void {
   const connection = createConnection(ProposedFeatures.all, new IPCMessageReader(process), new IPCMessageWriter(process));
   const emit = <E extends EditorEvent>(event: E, payload: EditorEvents[E]): void => { void connection.sendNotification('winnow/event', { event, payload }); };
   let settings: ServerSettings | null = null, jobs: JobStore | null = null;
+  // Jobs that ended while no server looked are told of once the client listens.
+  let endedMeanwhile: JobJson[] | null = [];
   const engine = new EngineHost({
     start: () => startEngine(path.join(folder, 'engine.js'), settings!, (line) => connection.console.warn(line)),
     onState: (state) => { connection.console.info(state.detail); emit('engineState', state); },
@@ -39,10 +41,14 @@ export function runServer(folder: string): void {
 
   connection.onInitialize(({ initializationOptions }) => {
     settings = initializationOptions as ServerSettings;
-    jobs = new JobStore({ folder: path.join(settings.storage, 'jobs'), cli: path.join(folder, 'cli.js'), onChange: (job) => emit('jobChanged', { job }) });
+    jobs = new JobStore({ folder: path.join(settings.storage, 'jobs'), cli: path.join(folder, 'cli.js'), onChange: (job) => { if (endedMeanwhile) endedMeanwhile.push(job); else emit('jobChanged', { job }); } });
     return { capabilities: { textDocumentSync: TextDocumentSyncKind.Incremental, codeLensProvider: {} }, serverInfo: { name: 'winnow' } };
   });
-  connection.onInitialized(() => { for (const job of jobs?.list() ?? []) if (job.state === 'running') emit('jobChanged', { job }); });
+  connection.onInitialized(() => {
+    const ended = endedMeanwhile ?? [];
+    endedMeanwhile = null;
+    for (const job of [...ended, ...(jobs?.list() ?? []).filter(({ state }) => state === 'running')]) emit('jobChanged', { job });
+  });
   for (const method of methods) serve(connection, method, call);
   connection.onRequest('winnow/restartEngine', () => { engine.restart(); return {}; });
   connection.onRequest('winnow/enginePid', () => ({ pid: engine.pid ?? null }));

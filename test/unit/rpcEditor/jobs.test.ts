@@ -42,7 +42,7 @@ function workshop() {
   return { folder, storage, open, when, close };
 }
 const ended = (job: JobJson): boolean => job.state !== 'running';
-const startJob = (store: JobStore, folder: string, mode: string): JobJson => store.start({ kind: 'prune', checkpoint: folder, args: [mode], title: 'Prune m' });
+const startJob = (store: JobStore, folder: string, mode: string): JobJson => store.start({ kind: 'prune', checkpoint: folder, args: ['prune', folder, mode], title: 'Prune m' });
 
 // [what the process does, state, message]
 const ends: [string, JobJson['state'], RegExp | null][] = [['done', 'done', null], ['usage', 'failed', /^usage: no such flag$/], ['die', 'lost', /SIGKILL/]];
@@ -120,7 +120,7 @@ test('what is no job is refused before anything starts', () => {
   const { folder, storage, open, close } = workshop();
   try {
     const store = open();
-    for (const bad of [{ kind: 'rm' as 'prune', checkpoint: folder, args: [], title: '' }, { kind: 'prune' as const, checkpoint: 'relative', args: [], title: '' }, { kind: 'prune' as const, checkpoint: folder, args: ['a\0b'], title: '' }]) assert.throws(() => store.start(bad), /not a job/);
+    for (const bad of [{ kind: 'rm' as 'prune', checkpoint: folder, args: ['prune'], title: '' }, { kind: 'prune' as const, checkpoint: folder, args: ['sweep', folder], title: '' }, { kind: 'prune' as const, checkpoint: 'relative', args: ['prune'], title: '' }, { kind: 'prune' as const, checkpoint: folder, args: ['prune', 'a\0b'], title: '' }]) assert.throws(() => store.start(bad), /not a job/);
     assert.throws(() => store.cancel('nope'), /no job/);
     assert.deepEqual(readdirSync(storage), []);
   } finally { close(); }
