@@ -41,7 +41,6 @@ export function describeProgress(progress: Progress, elapsedSeconds: number): st
 }
 
 /** Control characters of names out of files must not reach a terminal. */
-// eslint-disable-next-line no-control-regex
 export const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 const BAR_CELLS = 24;
