@@ -1,6 +1,9 @@
 import type { Role, TensorRole } from './contract';
 import { isTied } from './config';
 
+/** A longer name is a joke or an attack: the patterns below may take time quadratic in it. */
+const MAX_NAME = 512;
+
 /** Values that are computed, not learned. */
 const BUFFER = /(^|\.)(position_ids|token_type_ids|inv_freq|masked_bias|causal_mask|num_batches_tracked|running_mean|running_var)$|(^|\.)(attn|attention)\.bias$/;
 const NORM = /norm|(^|[._])ln(_\w+|\d+)?(\.|$)|(^|\.)bn\d*(\.|$)/i;
@@ -29,7 +32,8 @@ const BLOCK = /^(.*?(?:^|\.)(?:layers?|h|blocks?|resblocks|albert_layer_groups))
  * embeddings, norms, heads, biases or positions (nor of convolutions and routers).
  * Orientation is (out, in), as every Linear stores it.
  */
-export function roleByName(name: string, shape: readonly number[]): TensorRole {
+export function roleByName(given: string, shape: readonly number[]): TensorRole {
+  const name = given.slice(0, MAX_NAME);
   const block = BLOCK.exec(name);
   const layer = block ? Number(block[2]) : null;
   const group = block ? `${shortGroup(block[1])}.${layer}` : outsideGroup(name);

@@ -98,7 +98,8 @@ function layerLine(output: InspectJson): string {
   if (sizes.size === 0) return '';
   let least = Infinity, most = 0;
   for (const size of sizes.values()) { least = Math.min(least, size); most = Math.max(most, size); }
-  const each = least === most ? `of ${shortCount(most)} parameters each` : `of ${shortCount(least)} to ${shortCount(most)} parameters`;
+  const low = shortCount(least), high = shortCount(most);
+  const each = least === most ? `of ${high} parameters each` : low === high ? `of about ${high} parameters each` : `of ${low} to ${high} parameters`;
   return `${sizes.size} ${sizes.size === 1 ? 'layer' : 'layers'} ${each}`;
 }
 
