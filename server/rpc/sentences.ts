@@ -88,6 +88,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'disk-full': (p, d) => `There is not enough free space${p.file === undefined ? '' : ` for ${p.file}`}${aside(d)}. Free some space, or choose an --out on another disk.`,
   'unsupported-dtype': (p, d) => `The dtype of ${tensor(p)}${inFile(p)} cannot be used for this${aside(d)}. Leave the tensor out with --exclude, or convert the checkpoint.`,
   'no-match': (_, d) => `A pattern matches no tensor${aside(d)}. \`winnow inspect\` lists the names.`,
+  'became-infinite': (p, d) => `Values of ${tensor(p)}${inFile(p)} are too large for the new dtype and became infinite${aside(d)}. Use BF16 or F32, which reach further than F16.`,
   // evaluation
   'no-tokenizer': (p, d) => `There is no tokenizer${p.file === undefined ? '' : ` in ${p.file}`}${aside(d)}. Put the model's tokenizer.json into the same folder.`,
   'tokenizer-broken': (p, d) => `The tokenizer ${file(p)} cannot be used${aside(d)}. Download the model's tokenizer.json again.`,

@@ -1,0 +1,133 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { IoMode } from './bytes/byteSource';
+import { openSource } from './bytes/openSource';
+import { throwIfCancelled } from './errors';
+import type { Problem } from './errors';
+import type { Checkpoint } from './formats/contract';
+import { layOutFile, layOutLike } from './formats/writeSafetensors';
+import type { FileLayout } from './formats/writeSafetensors';
+import type { Job, Progress } from './job';
+import { publish } from './pruning/publish';
+import type { Stage } from './pruning/publish';
+import { resolveTarget } from './pruning/target';
+import { decodeInto } from './tensor/decode';
+import { dtypes } from './tensor/dtype';
+import type { DType } from './tensor/dtype';
+import { convertible, encodeInto } from './tensor/narrow';
+import type { Convertible } from './tensor/narrow';
+import type { TensorInfo } from './tensor/tensorInfo';
+
+/** Elements converted in one step. A multiple of WHOLE_BYTES. */
+const WINDOW_ELEMENTS = 2 ** 19;
+
+export interface ConvertOptions {
+  readonly out: string;
+  readonly force: boolean;
+  readonly io: IoMode;
+  /** Null keeps every dtype. */
+  readonly dtype: Convertible | null;
+}
+
+export interface Converted {
+  readonly out: string;
+  /** Of the weight files. */
+  readonly bytes: number;
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * Writes a checkpoint as safetensors, same files and metadata, floats of 16 bits and more as `dtype` (round to nearest,
+ * ties to even), everything else bit for bit. Streams by windows; written beside and renamed.
+ *
+ * @throws CheckpointError as `resolveTarget` and `publish`, and what reading throws
+ */
+export async function* convertCheckpoint(source: Checkpoint, options: ConvertOptions, signal?: AbortSignal): Job<Converted> {
+  const target = resolveTarget(source, { out: options.out, force: options.force, suffix: options.dtype ?? 'safetensors' });
+  const layouts = source.files.map((file, number) => (options.dtype === null ? layOutLike(source, number)
+    : layOutFile(inFile(source, number).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) })), file.metadata, file.path)));
+  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, layouts, stage, options, signal), signal);
+  return { out: target.path, bytes, problems };
+}
+
+const inFile = (source: Checkpoint, number: number): TensorInfo[] => source.tensors.filter((info) => info.file === number).sort((a, b) => a.from - b.from);
+
+const isConvertible = (dtype: DType): dtype is Convertible => (convertible as readonly string[]).includes(dtype);
+
+const targetDType = (dtype: DType, wanted: Convertible | null): DType => (wanted !== null && isConvertible(dtype) ? wanted : dtype);
+
+async function* fill(source: Checkpoint, layouts: readonly FileLayout[], stage: Stage, options: ConvertOptions, signal?: AbortSignal): Job<readonly Problem[]> {
+  const problems: Problem[] = [];
+  const total = source.tensors.reduce((sum, { from, to }) => sum + to - from, 0);
+  let done = 0;
+  for (const [number, layout] of layouts.entries()) {
+    const bytes = openSource(source.files[number], options.io), fd = openSync(stage.files[number], 'r+');
+    try {
+      writeAll(fd, layout.head, 0);
+      for (const info of inFile(source, number)) {
+        const wanted = targetDType(info.dtype, options.dtype), at = layout.places.get(info.name)!.from;
+        const place = { file: source.files[number].path, tensor: info.name };
+        if (options.dtype !== null && wanted !== options.dtype && dtypes[info.dtype].kind === 'float') problems.push({ code: 'unsupported-dtype', where: place, detail: `${info.dtype} is kept` });
+        const window = new Window(info, wanted);
+        for (let first = 0; first < info.elements; first += WINDOW_ELEMENTS) {
+          throwIfCancelled(signal);
+          yield { stage: 'convert', done, total, unit: 'bytes' } satisfies Progress;
+          const { from, to } = window.range(first);
+          bytes.read(from, to, window.input);
+          writeAll(fd, window.convert(first), at + window.offset(first));
+          done += to - from;
+          await new Promise((resolve) => { setImmediate(resolve); });
+        }
+        if (window.overflowed > 0) problems.push({ code: 'became-infinite', where: place, detail: `${window.overflowed} of ${info.elements} values are beyond ${wanted}` });
+      }
+    } finally {
+      closeSync(fd);
+      bytes.close();
+    }
+    stage.complete(stage.files[number]);
+  }
+  return problems;
+}
+
+/** The buffers of one tensor on its way from one dtype to another. */
+class Window {
+  readonly input: Uint8Array<ArrayBuffer>;
+  private readonly values: Float64Array;
+  private readonly output: Uint8Array<ArrayBuffer>;
+  overflowed = 0;
+
+  constructor(private readonly info: TensorInfo, private readonly wanted: DType) {
+    const most = Math.min(WINDOW_ELEMENTS, info.elements), whole = (bits: number): number => Math.ceil((most * bits) / 64) * 8;
+    const converts = wanted !== info.dtype;
+    this.input = new Uint8Array(whole(dtypes[info.dtype].bits));
+    this.values = new Float64Array(converts ? most : 0);
+    this.output = converts ? new Uint8Array(whole(dtypes[wanted].bits)) : this.input;
+  }
+
+  private elements(first: number): number {
+    return Math.min(WINDOW_ELEMENTS, this.info.elements - first);
+  }
+
+  /** Bytes of the source file. */
+  range(first: number): { from: number; to: number } {
+    const { bits } = dtypes[this.info.dtype], from = this.info.from + (first * bits) / 8;
+    return { from, to: from + (this.elements(first) * bits) / 8 };
+  }
+
+  /** Offset in the written tensor. */
+  offset(first: number): number {
+    return (first * dtypes[this.wanted].bits) / 8;
+  }
+
+  convert(first: number): Uint8Array {
+    const n = this.elements(first);
+    if (this.wanted !== this.info.dtype) {
+      decodeInto(this.info.dtype, this.input, n, this.values);
+      this.overflowed += encodeInto(this.wanted as Convertible, this.values, n, this.output);
+    }
+    return this.output.subarray(0, (n * dtypes[this.wanted].bits) / 8);
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array, at: number): void {
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, at + done);
+}
