@@ -17,4 +17,6 @@ export const verbs: readonly VerbEntry[] = [
   entry('inspect', async () => (await import('./inspect')).inspect),
   entry('stats', async () => (await import('./stats')).stats),
   entry('prune', async () => (await import('./prune')).prune),
+  entry('compare', async () => (await import('./compare')).compare),
+  entry('convert', async () => (await import('./convert')).convert),
 ];
