@@ -72,13 +72,15 @@ function firstBadByte(bytes: Uint8Array): number {
     if (prefixIsUtf8(bytes.subarray(0, middle))) good = middle;
     else bad = middle;
   }
+  // Back to where the character begins that the next byte does not continue.
+  while (good > 0 && !prefixIsUtf8(bytes.subarray(0, good), false)) good--;
   return good;
 }
 
-/** True when the bytes are UTF-8 but for a character cut at the end. */
-function prefixIsUtf8(bytes: Uint8Array): boolean {
+/** True when the bytes are UTF-8; a character cut at the end is allowed unless `cutAllowed` is false. */
+function prefixIsUtf8(bytes: Uint8Array, cutAllowed = true): boolean {
   try {
-    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: cutAllowed });
     return true;
   } catch {
     return false;
