@@ -60,6 +60,14 @@ export function formatValue(value: Num | null): string {
   return text.replace(/^-/, MINUS);
 }
 
+/** Like formatValue, but keeps trailing zeros: for columns, where 0.100 and 0.124 stand one above the other. */
+export function formatAligned(value: Num | null): string {
+  if (typeof value !== 'number' || value === 0) return formatValue(value);
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1000) return formatValue(value);
+  return value.toFixed(size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : size >= 0.00995 ? 3 : 4).replace(/^-/, MINUS);
+}
+
 /** A threshold for the number field: plain ASCII that `Number()` reads back. */
 export function formatField(value: number): string {
   return value !== 0 && (value < 1e-3 || value >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(4)));

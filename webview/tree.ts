@@ -9,6 +9,7 @@ import { moveBy, pagesFor, scrollToShow, visibleRange } from './virtual';
 import type { NodeId, Row } from '../server/protocol/editor';
 
 const ROW_HEIGHT = 22;
+const HEAD_HEIGHT = 26;
 const PAGE = 64;
 const OVERSCAN = 4;
 
@@ -41,12 +42,14 @@ export interface Tree {
 
 export function makeTree(source: TreeSource, headerTools: HTMLElement): Tree {
   const belowHeader = h('span', { role: 'columnheader', class: 'col-below' }, 'below');
-  const head = h('div', { class: 'tree-head', role: 'row' }, h('span', { role: 'columnheader', class: 'col-name' }, headerTools),
+  const head = h('div', { class: 'tree-head', role: 'row' }, h('span', { role: 'columnheader', class: 'col-name' }, 'layer'),
     h('span', { role: 'columnheader', class: 'col-params' }, 'params'), belowHeader, h('span', { role: 'columnheader', class: 'col-std' }, 'std'));
   const body = h('div', { class: 'tree-body', role: 'rowgroup' });
-  const scroller = h('div', { class: 'tree-scroll', tabindex: -1 }, body);
+  // The header is inside and sticky, so that its columns and the rows' share one width, scrollbar or not.
+  const scroller = h('div', { class: 'tree-scroll', tabindex: -1 }, head, body);
   const empty = h('div', { class: 'tree-empty', hidden: true }, 'No tensor has this in its name.');
-  const element = h('div', { class: 'tree', role: 'treegrid', tabindex: 0, 'aria-label': 'Layers and tensors' }, head, scroller, empty);
+  const grid = h('div', { class: 'tree', role: 'treegrid', tabindex: 0, 'aria-label': 'Layers and tensors' }, scroller, empty);
+  const element = h('div', { class: 'tree-pane' }, headerTools, grid);
 
   let rows: (Row | undefined)[] = [];
   let total = 0;
@@ -57,7 +60,7 @@ export function makeTree(source: TreeSource, headerTools: HTMLElement): Tree {
   const asked = new Set<number>();
 
   const viewport = (): { scrollTop: number; height: number; rowHeight: number; total: number } =>
-    ({ scrollTop: scroller.scrollTop, height: scroller.clientHeight, rowHeight: ROW_HEIGHT, total });
+    ({ scrollTop: scroller.scrollTop, height: scroller.clientHeight - HEAD_HEIGHT, rowHeight: ROW_HEIGHT, total });
   const selectedIndex = (): number => rows.findIndex((row) => row?.id === selected);
 
   const ask = async (pages: readonly number[], mine: number): Promise<void> => {
@@ -90,13 +93,13 @@ export function makeTree(source: TreeSource, headerTools: HTMLElement): Tree {
     }
     for (const view of pool) if (!used.has(view)) view.hide();
     const at = selectedIndex();
-    setAttribute(element, 'aria-activedescendant', at >= range.from && at < range.to ? `row-${at}` : null);
+    setAttribute(grid, 'aria-activedescendant', at >= range.from && at < range.to ? `row-${at}` : null);
     if (missing.length > 0 && total > 0) void ask(missing, generation);
   };
 
   const layout = (): void => {
     body.style.setProperty('height', `${total * ROW_HEIGHT}px`);
-    setAttribute(element, 'aria-rowcount', String(total + 1));
+    setAttribute(grid, 'aria-rowcount', String(total + 1));
     empty.hidden = total > 0 || rows.length > 0 || asked.size === 0;
     if (wantedTop !== null && total * ROW_HEIGHT >= wantedTop) { scroller.scrollTop = wantedTop; wantedTop = null; }
     paint();
@@ -141,11 +144,10 @@ export function makeTree(source: TreeSource, headerTools: HTMLElement): Tree {
     if (row) choose(row);
     else void ask(pagesFor({ from: index, to: index + 1 }, PAGE), generation).then(() => { const late = rows[index]; if (late) choose(late); });
   };
-  element.addEventListener('keydown', (event) => {
-    if (event.target !== element && event.target !== scroller) return;
+  grid.addEventListener('keydown', (event) => {
     const index = selectedIndex();
     const row = rows[index];
-    const page = Math.max(1, Math.floor(scroller.clientHeight / ROW_HEIGHT) - 1);
+    const page = Math.max(1, Math.floor(viewport().height / ROW_HEIGHT) - 1);
     const next = moveBy(event.key, index, total, page);
     if (next !== null) goTo(next);
     else if (event.key === 'ArrowRight' && row) {
@@ -186,7 +188,7 @@ export function makeTree(source: TreeSource, headerTools: HTMLElement): Tree {
     visibleRows: () => { const range = visibleRange(viewport(), OVERSCAN); return rows.slice(range.from, range.to).filter((row): row is Row => row !== undefined); },
     scrollTop: () => wantedTop ?? scroller.scrollTop,
     scrollTo: (top) => { wantedTop = top; },
-    focus: () => element.focus(),
+    focus: () => grid.focus(),
   };
 }
 

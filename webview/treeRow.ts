@@ -1,5 +1,5 @@
 /** One reused row of the tree: name, parameters, bar (split for a group), fraction below, std. */
-import { finite, formatCount, formatPercent, formatValue } from './format';
+import { finite, formatCount, formatPercent, formatAligned } from './format';
 import { h, setAttribute, setText } from './dom';
 import type { NodeId, Row } from '../server/protocol/editor';
 
@@ -74,7 +74,7 @@ export function makeRow(rowHeight: number): RowView {
       twisty.className = row.children > 0 ? `twisty ${row.expanded ? 'open' : 'closed'}` : 'twisty';
       setText(name, row.label);
       setText(params, formatCount(row.parameters));
-      setText(std, row.kind === 'tensor' && finite(row.stats?.std) !== null ? formatValue(row.stats?.std ?? null) : '');
+      setText(std, row.kind === 'tensor' && finite(row.stats?.std) !== null ? formatAligned(row.stats?.std ?? null) : '');
       setParts(row.kind === 'group' && row.parts.length > 1 ? row.parts.length : 0);
       paintFraction(paint);
     },

@@ -14,10 +14,10 @@ function page(query) {
   const view = query.get('view') === 'sweep' ? 'sweep' : 'inspector';
   const { className, css } = theme(query.get('theme') ?? 'dark');
   const nonce = 'bW9jaw';
-  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'self'; font-src 'self'; img-src 'self' data:`;
+  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src 'self' 'nonce-${nonce}'; font-src 'self'; img-src 'self' data:`;
   return { policy, css, html: `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">
-<meta name="viewport" content="width=device-width"><title>Winnow mock</title><link rel="stylesheet" href="/theme.css?theme=${encodeURIComponent(query.get('theme') ?? 'dark')}">
-<link rel="stylesheet" href="/dist/${view}.css"></head><body class="${className}">
+<meta property="csp-nonce" content="${nonce}"><meta name="viewport" content="width=device-width"><title>Winnow mock</title><link rel="stylesheet" href="/theme.css?theme=${encodeURIComponent(query.get('theme') ?? 'dark')}">
+<link rel="stylesheet" href="/dist/${view}.css"></head><body class="${className}" data-vscode-theme-kind="${className}">
 <script nonce="${nonce}" src="/mockHost.js"></script><script nonce="${nonce}" src="/dist/${view}.js"></script></body></html>` };
 }
 
@@ -29,6 +29,7 @@ export function serve(port) {
     if (url.pathname === '/') { send('text/html', page(url.searchParams).html); return; }
     if (url.pathname === '/theme.css') { send('text/css', `:root{${theme(url.searchParams.get('theme') ?? 'dark').css}}`); return; }
     const name = path.basename(url.pathname);
+    if (url.pathname === '/favicon.ico') { response.writeHead(204); response.end(); return; }
     const file = url.pathname.startsWith('/dist/') ? path.join(dist, name) : path.join(here, name);
     if (!/^[\w.]+\.(js|css)$/.test(name) || !existsSync(file)) { response.writeHead(404); response.end(); return; }
     send(name.endsWith('.css') ? 'text/css' : 'text/javascript', readFileSync(file));

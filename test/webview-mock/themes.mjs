@@ -34,7 +34,7 @@ const hc = {
   'progressBar-background': '#6fc3df', 'editorHoverWidget-background': '#0c141f', 'editorHoverWidget-foreground': '#ffffff', 'editorHoverWidget-border': '#6fc3df', 'editorWarning-foreground': '#ffd370',
   'charts-blue': '#59a4f9', 'charts-green': '#89d185', 'charts-purple': '#b180d7', 'inputValidation-errorBackground': '#000000', 'inputValidation-infoBackground': '#000000', 'widget-shadow': '',
 };
-const kinds = { dark: ['vscode-dark', dark], light: ['vscode-light', light], hc: ['vscode-dark vscode-high-contrast', hc] };
+const kinds = { dark: ['vscode-dark', dark], light: ['vscode-light', light], hc: ['vscode-high-contrast', hc] };
 
 /** @returns {{ className: string, css: string }} */
 export function theme(name) {

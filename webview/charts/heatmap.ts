@@ -160,7 +160,7 @@ const formatMean = (mean: number | null): string => (mean === null ? '' : format
 
 /** Layer numbers that fit: every 1, 2, 4, 5, 8, 10, 16 … and the last. */
 export function layerTicks(layers: readonly number[], step: number): number[] {
-  const every = [1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100].find((n) => n * step >= 24) ?? 200;
+  const every = [1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100].find((n) => n * step >= 38) ?? 200;
   const last = layers[layers.length - 1];
-  return layers.filter((layer, i) => layer === last || (i % every === 0 && (layers.length - 1 - i) * step >= 22));
+  return layers.filter((layer, i) => layer === last || (i % every === 0 && (layers.length - 1 - i) * step >= 26));
 }

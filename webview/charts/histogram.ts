@@ -61,7 +61,7 @@ export function makeHistogram(source: HistogramSource): Histogram {
     const most = Math.max(10, zeros, ...(bars?.counts ?? []));
     y.domain([0.7, most * 1.25]).range([floor, MARGIN.top]);
 
-    const yTicks = decades(1, most, 5);
+    const yTicks = decades(1, most, Math.max(2, Math.floor((height - MARGIN.top - MARGIN.bottom) / 26)));
     grid.selectAll('line').data(yTicks).join('line').attr('x1', MARGIN.left).attr('x2', width - MARGIN.right).attr('y1', (v) => Math.round(y(v)) + 0.5).attr('y2', (v) => Math.round(y(v)) + 0.5);
     yText.selectAll('text').data(yTicks).join('text').attr('x', MARGIN.left - 8).attr('y', (v) => y(v)).attr('dy', '0.35em').attr('text-anchor', 'end').text(formatTick);
     const xTicks = decades(domain.low, domain.high, Math.floor(width / 70)).map((value) => ({ value, at: x(value), text: formatTick(value) }));
@@ -144,7 +144,7 @@ export function trimmed(bars: Pick<HistogramBars, 'edges' | 'counts'>): { low: n
   // The far-left tail of a few counts each says little and takes half the picture: start where 1e-5 of the weights lie below.
   const all = bars.counts.reduce((sum, count) => sum + count, 0);
   let below = 0;
-  while (from < to - 1 && below + bars.counts[from] < all * 1e-5) { below += bars.counts[from]; from += 1; }
+  while (from < to - 1 && below + bars.counts[from] < all * 5e-5) { below += bars.counts[from]; from += 1; }
   const high = bars.edges[to];
   const low = Math.min(bars.edges[from] || bars.edges[from + 1] / 2, high / 100);
   return { low, high, from, to };
