@@ -47,8 +47,8 @@ export async function* planUnits(model: Model, scope: readonly ScopeTensor[], re
     const counts = await countUnits(model.checkpoint.files[info.file], info, { ...unit, inputs, orientation }, tools.io, signal);
     selected += counts.selected;
     tensors.push({ ...before, zerosAfter: counts.zerosAfter });
-    if (counts.zerosAfter > moments.zeros) rules.set(info.name, unit.rule);
-    if (counts.unitsAlreadySparser === counts.units) {
+    if (counts.unitsAlreadySparser < counts.units) rules.set(info.name, unit.rule);
+    else {
       problems.push({ code: 'already-sparser', where: place, detail: `${moments.zeros} of ${info.elements} are zero; every ${request.pattern === 'unstructured' ? 'row' : 'group'} has more than the ${unit.selected} of ${unit.length} asked` });
     }
   }
