@@ -1,0 +1,11 @@
+import * as vscode from 'vscode';
+import { INSPECTOR } from '../inspectorEditor';
+import { checkpointOf } from '../pickCheckpoint';
+
+/** Opens a checkpoint, a folder too, in the inspector. */
+export async function inspect(argument: unknown): Promise<void> {
+  const target = await checkpointOf(argument, 'Inspect Checkpoint');
+  if (target) await openInspector(target);
+}
+
+export const openInspector = async (target: string): Promise<void> => { await vscode.commands.executeCommand('vscode.openWith', vscode.Uri.file(target), INSPECTOR); };

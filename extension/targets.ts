@@ -1,0 +1,34 @@
+/** Where results go: names beside the checkpoint, as the command line chooses them. Knows no vscode. */
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
+
+/** 0.5 -> `50`, 0.995 -> `99.5`. */
+export const percentName = (fraction: number): string => String(Number((fraction * 100).toPrecision(12)));
+
+/** The model folder where there is one (a config.json), else the file without its ending: what a result is named after. */
+export function stemOf(checkpoint: string): string {
+  let folder = false;
+  try { folder = statSync(checkpoint).isDirectory(); } catch { /* named after what it would be */ }
+  if (folder) return path.resolve(checkpoint);
+  const parent = path.dirname(path.resolve(checkpoint));
+  if (existsSync(path.join(parent, 'config.json')) && path.dirname(parent) !== parent) return parent;
+  return path.join(parent, path.basename(checkpoint).replace(/\.safetensors(\.index\.json)?$/i, ''));
+}
+
+export const isInHubCache = (file: string): boolean => path.resolve(file).split(path.sep).some((part, i, parts) => part === 'snapshots' && /^models--/.test(parts[i - 1] ?? ''));
+
+/**
+ * `<name>-<suffix>` beside the checkpoint; a model in the Hugging Face cache, which is not ours to write in, gets it in `fallback`.
+ */
+export function besideName(checkpoint: string, suffix: string, fallback: string): string {
+  const stem = stemOf(checkpoint);
+  if (!isInHubCache(stem)) return `${stem}-${suffix}`;
+  const repository = stem.split(path.sep).find((part) => part.startsWith('models--')) ?? path.basename(stem);
+  return path.join(fallback, `${repository.split('--').slice(2).join('--') || repository}-${suffix}`);
+}
+
+/** `target`, or `target-2`, `target-3`... whichever is not there yet. */
+export function freeName(target: string): string {
+  if (!existsSync(target)) return target;
+  for (let i = 2; ; i++) if (!existsSync(`${target}-${i}`)) return `${target}-${i}`;
+}
