@@ -48,7 +48,7 @@ export function loadTokenizer(folder: string, pieceUnits = PIECE_UNITS): Tokeniz
 
   return {
     size: highest + 1,
-    name: `${path.basename(files.file)} ${typeof model.type === 'string' ? model.type : 'BPE'} ${highest + 1}`,
+    name: `${path.basename(files.file)} ${typeof model.type === 'string' ? model.type : 'BPE'} ${highest + 1}, ${around.prefix.length === 0 ? 'no begin token' : `begin ${around.prefix.map((id) => library.id_to_token(id)).join(' ')}`}`,
     ...around,
     encode: (text) => {
       const wholeOnly = continued !== library && added.some((content) => text.includes(content));
