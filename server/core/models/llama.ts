@@ -17,13 +17,13 @@ const BLOCK: Readonly<Record<string, Role>> = {
 const NORMS = /^(input_layernorm|post_attention_layernorm|self_attn\.q_norm|self_attn\.k_norm)\.weight$/;
 
 /** What transformers assumes where a config is silent. */
-const DEFAULT_CONTEXT: Readonly<Record<string, number>> = { llama: 2048, mistral: 131_072, qwen2: 32_768, qwen3: 32_768 };
+const DEFAULT_CONTEXT: ReadonlyMap<unknown, number> = new Map([['llama', 2048], ['mistral', 131_072], ['qwen2', 32_768], ['qwen3', 32_768]]);
 
 /** Llama and the families that share its block: Mistral, Qwen2, Qwen3; SmolLM calls itself llama. */
 export const llama: Architecture = {
   id: 'llama',
   title: 'Llama',
-  modelTypes: Object.keys(DEFAULT_CONTEXT),
+  modelTypes: ['llama', 'mistral', 'qwen2', 'qwen3'],
   kind: 'decoder',
   matchesNames: (names) => ['', 'model.'].some((prefix) => names.has(`${prefix}embed_tokens.weight`) && names.has(`${prefix}norm.weight`)
     && [...Object.keys(BLOCK), 'input_layernorm.weight', 'post_attention_layernorm.weight'].every((rest) => names.has(`${prefix}layers.0.${rest}`))
@@ -31,7 +31,7 @@ export const llama: Architecture = {
     && !names.has(`${prefix}layers.0.pre_feedforward_layernorm.weight`)),
   role,
   tied: (config) => (isTied(config, false) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
-  maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT[String(config.model_type)] ?? DEFAULT_CONTEXT.llama),
+  maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT.get(config.model_type) ?? 2048),
   buildGraph: buildLlamaGraph,
 };
 

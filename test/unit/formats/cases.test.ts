@@ -7,6 +7,7 @@ import { openSource } from '../../../server/core/bytes/openSource';
 import { CheckpointError, type ErrorCode } from '../../../server/core/errors';
 import type { Checkpoint } from '../../../server/core/formats/contract';
 import { openModel } from '../../../server/core/models/openModel';
+import type { DType } from '../../../server/core/tensor/dtype';
 import type { TensorInfo } from '../../../server/core/tensor/tensorInfo';
 import { inspectJson } from '../../../server/rpc/verbs/inspect';
 import { scratch } from './build';
@@ -167,18 +168,23 @@ function valuesOf(checkpoint: Checkpoint, tensor: TensorInfo): (number | boolean
   }
   assert.deepEqual(bytes, again);
   const view = new DataView(bytes.buffer);
-  const each = <T>(size: number, read: (at: number) => T): T[] => Array.from({ length: tensor.elements }, (_, i) => read(i * size));
-  switch (tensor.dtype) {
-    case 'BOOL': return each(1, (at) => bytes[at] !== 0);
-    case 'U8': return each(1, (at) => bytes[at]);
-    case 'I8': return each(1, (at) => view.getInt8(at));
-    case 'I16': return each(2, (at) => view.getInt16(at, true));
-    case 'U16': return each(2, (at) => view.getUint16(at, true));
-    case 'I32': return each(4, (at) => view.getInt32(at, true));
-    case 'U32': return each(4, (at) => view.getUint32(at, true));
-    case 'F32': return each(4, (at) => view.getFloat32(at, true));
-    case 'F64': return each(8, (at) => view.getFloat64(at, true));
-    case 'BF16': return each(2, (at) => { const wide = new DataView(new ArrayBuffer(4)); wide.setUint16(2, view.getUint16(at, true), true); return wide.getFloat32(0, true); });
-    default: return null;
-  }
+  const decode = decoders[tensor.dtype];
+  return decode ? Array.from({ length: tensor.elements }, (_, i) => decode(view, i * (bytes.length / tensor.elements))) : null;
 }
+
+const decoders: Partial<Record<DType, (view: DataView, at: number) => number | boolean>> = {
+  BOOL: (view, at) => view.getUint8(at) !== 0,
+  U8: (view, at) => view.getUint8(at),
+  I8: (view, at) => view.getInt8(at),
+  I16: (view, at) => view.getInt16(at, true),
+  U16: (view, at) => view.getUint16(at, true),
+  I32: (view, at) => view.getInt32(at, true),
+  U32: (view, at) => view.getUint32(at, true),
+  F32: (view, at) => view.getFloat32(at, true),
+  F64: (view, at) => view.getFloat64(at, true),
+  BF16: (view, at) => {
+    const wide = new DataView(new ArrayBuffer(4));
+    wide.setUint16(2, view.getUint16(at, true), true);
+    return wide.getFloat32(0, true);
+  },
+};

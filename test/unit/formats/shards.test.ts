@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
-import { CheckpointError } from '../../../server/core/errors';
+import type { CheckpointError } from '../../../server/core/errors';
 import { openCheckpoint } from '../../../server/core/formats/openCheckpoint';
 import { failsWith, scratch, sketch, soundFile } from './build';
 

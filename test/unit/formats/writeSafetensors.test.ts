@@ -28,7 +28,7 @@ const facts = (checkpoint: Checkpoint): unknown => checkpoint.tensors.map(({ nam
 });
 
 test('whatever is laid out reads back: names, order, dtypes, shapes, metadata', () => {
-  const name = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((text) => text.isWellFormed?.() !== false && text !== '__metadata__');
+  const name = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((text) => text !== '__metadata__');
   const tensor = fc.record({ name, dtype: fc.constantFrom('F32', 'BF16', 'U8', 'F64', 'BOOL' as const), shape: fc.array(fc.nat(4), { maxLength: 3 }) });
   const metadata = fc.option(fc.dictionary(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' }), { maxKeys: 3 }));
   fc.assert(fc.property(fc.uniqueArray(tensor, { selector: (item) => item.name, maxLength: 8 }), metadata, (tensors, texts) => {
