@@ -20,7 +20,7 @@ interface Exports {
 /** What `scan32` has gathered since `beginScan`. */
 export interface Scan32 {
   readonly finite: number; readonly nan: number; readonly inf: number; readonly zeros: number;
-  readonly sum: number; readonly m2: number; readonly min: number; readonly max: number;
+  readonly sum: number; readonly mean: number; readonly m2: number; readonly min: number; readonly max: number;
   /** Magnitude patterns above the limit, NaN not counted. */
   readonly above: number;
 }
@@ -71,8 +71,8 @@ export class Kernels {
   }
 
   moments32(): Scan32 {
-    const [finite, nan, inf, zeros, sum, , m2, min, max, above] = this.result;
-    return { finite, nan, inf, zeros, sum, m2, min: finite ? min : NaN, max: finite ? max : NaN, above };
+    const [finite, nan, inf, zeros, sum, mean, m2, min, max, above] = this.result;
+    return { finite, nan, inf, zeros, sum, mean, m2, min: finite ? min : NaN, max: finite ? max : NaN, above };
   }
 
   /** Prepares `refine32` for at most SLOTS coarse keys (0..32767). */

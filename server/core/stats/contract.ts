@@ -31,6 +31,8 @@ export interface Moments {
   readonly min: number;
   readonly max: number;
   readonly sum: number;
+  /** Mean of the finite values, kept beside the sum because sum / n has lost digits where the mean is large. Absent: sum / n. */
+  readonly mean?: number;
   /** Sum of squares about the mean (so that merging is stable, as Chan et al. do). */
   readonly m2: number;
   /** Square root of m2, only where m2 itself is beyond the doubles (F64 values above 1e154). */

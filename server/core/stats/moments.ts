@@ -7,7 +7,7 @@ export const emptyMoments: Moments = { elements: 0, zeros: 0, nan: 0, inf: 0, mi
 export const finiteCount = (m: Moments): number => m.elements - m.nan - m.inf;
 
 /** Mean of the finite values; NaN when there are none. */
-export const meanOf = (m: Moments): number => m.sum / finiteCount(m);
+export const meanOf = (m: Moments): number => m.mean ?? m.sum / finiteCount(m);
 
 /** Population standard deviation (ddof 0) of the finite values; NaN when there are none. */
 export const stdOf = (m: Moments): number => (m.root === undefined ? Math.sqrt(m.m2 / finiteCount(m)) : m.root / Math.sqrt(finiteCount(m)));
@@ -20,12 +20,13 @@ const most = (a: number, b: number): number => (Number.isNaN(a) ? b : Number.isN
 /** The moments of both sets together (Chan, Golub, LeVeque 1979: stable for a large mean). Order matters in the last bits. */
 export function mergeMoments(a: Moments, b: Moments): Moments {
   const na = finiteCount(a), nb = finiteCount(b);
-  const delta = na > 0 && nb > 0 ? b.sum / nb - a.sum / na : 0;
+  const delta = na > 0 && nb > 0 ? meanOf(b) - meanOf(a) : 0;
   const weight = na > 0 && nb > 0 ? (na * nb) / (na + nb) : 0;
+  const mean = nb === 0 ? a.mean : na === 0 ? b.mean : meanOf(a) + delta * (nb / (na + nb));
   const m2 = a.m2 + b.m2 + delta * delta * weight;
   const beyond = Number.isFinite(m2) ? {} : { root: Math.hypot(rootOf(a), rootOf(b), Math.abs(delta) * Math.sqrt(weight)) };
   return {
-    ...beyond,
+    ...beyond, ...(mean === undefined ? {} : { mean }),
     elements: a.elements + b.elements, zeros: a.zeros + b.zeros, nan: a.nan + b.nan, inf: a.inf + b.inf,
     min: least(a.min, b.min), max: most(a.max, b.max), sum: a.sum + b.sum, m2, absMax: most(a.absMax, b.absMax),
   };
@@ -74,7 +75,7 @@ function block(values: Float64Array, from: number, to: number): Moments {
   }
   const elements = to - from, finite = elements - nan - inf;
   if (finite === 0) return { ...emptyMoments, elements, nan, inf, absMax: inf ? Infinity : NaN };
-  const common = { elements, zeros, nan, inf, min, max, sum: pivot * finite + s, absMax: absMaxOf(min, max, inf) };
+  const common = { elements, zeros, nan, inf, min, max, sum: pivot * finite + s, mean: pivot + s / finite, absMax: absMaxOf(min, max, inf) };
   const m2 = q - (s * s) / finite;
   return Number.isFinite(m2) ? { ...common, m2: Math.max(0, m2) } : { ...common, m2: Infinity, root: scaledRoot(values, from, to) };
 }
@@ -107,10 +108,14 @@ export function momentsOfCodes(values: Float64Array, counts: ArrayLike<number>):
   }
   const finite = elements - nan - inf;
   if (finite === 0) return { ...emptyMoments, elements, nan, inf, absMax: inf ? Infinity : NaN };
-  const mean = sum / finite;
-  let m2 = 0;
+  const rounded = sum / finite;
+  let m2 = 0, rest = 0;
   for (let code = 0; code < values.length; code++) {
-    if (counts[code] > 0 && Number.isFinite(values[code])) m2 += counts[code] * (values[code] - mean) ** 2;
+    if (counts[code] === 0 || !Number.isFinite(values[code])) continue;
+    const d = values[code] - rounded;
+    rest += counts[code] * d;
+    m2 += counts[code] * d * d;
   }
-  return { elements, zeros, nan, inf, min, max, sum, m2, absMax: absMaxOf(min, max, inf) };
+  m2 = Math.max(0, m2 - (rest * rest) / finite);
+  return { elements, zeros, nan, inf, min, max, sum, mean: rounded + rest / finite, m2, absMax: absMaxOf(min, max, inf) };
 }

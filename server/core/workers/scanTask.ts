@@ -32,6 +32,7 @@ function scanF32(context: TaskContext, source: SliceSource, threshold: number | 
   dense[0x7f80] = m.inf;
   const moments = {
     elements: m.finite + m.nan + m.inf, zeros: m.zeros, nan: m.nan, inf: m.inf, min: m.min, max: m.max, sum: m.sum, m2: m.m2,
+    ...(m.finite > 0 ? { mean: m.mean } : {}),
     absMax: absMaxOf(m.min, m.max, m.inf),
   };
   return { moments, histogram: sparse('F32', dense), above: threshold === null ? null : m.above };
