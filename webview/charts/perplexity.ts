@@ -13,6 +13,9 @@ export interface Chart<T> { element: HTMLElement; setData(data: T): void; resize
 export type LogChoice = 'auto' | 'on' | 'off';
 export interface PerplexityChart extends Chart<Topic> { setLog(choice: LogChoice): void; isLog(): boolean }
 
+/** Up to the next power of ten when it is near: a tick above the last point is worth a little room. */
+const roundedUp = (high: number): number => { const power = 10 ** Math.ceil(Math.log10(high)); return power / high < 2.2 ? power : high; };
+
 export function makePerplexity(): PerplexityChart {
   const element = h('div', { class: 'curve perplexity', role: 'img' });
   const svg = select(element).append('svg').attr('class', 'chart');
@@ -41,7 +44,7 @@ export function makePerplexity(): PerplexityChart {
     const floor = size.height - frame.bottom;
     const x = prunedScale(frame);
     const y = values.length === 0 ? scaleLinear([0, 1], [floor, frame.top])
-      : log ? scaleLog([low * 0.8, high * 1.15], [floor, frame.top]) : scaleLinear([Math.max(0, low - (high - low || low) * 0.15), high + (high - low || high) * 0.1], [floor, frame.top]);
+      : log ? scaleLog([low * 0.8, roundedUp(high * 1.15)], [floor, frame.top]) : scaleLinear([Math.max(0, low - (high - low || low) * 0.15), high + (high - low || high) * 0.1], [floor, frame.top]);
     const ticks = values.length === 0 ? [] : log ? logTicks(y.domain()[0], y.domain()[1]) : y.ticks(6);
     drawValueAxis(grid, yText, frame, ticks, (v) => y(v), log ? (v) => (v < 1e6 ? formatPerplexity(v).replace(/\.0+$/, '') : formatTick(v)) : (v) => formatPerplexity(v).replace(/\.0+$/, ''));
     drawPrunedAxis(xAxis, frame, x, points.map((point) => point.cell.level), true);

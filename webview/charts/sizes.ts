@@ -32,7 +32,7 @@ export function makeSizes(): Chart<Series | null> {
     const floor = size.height - frame.bottom;
     const top = max(points, (p) => Math.max(...FORMS.map(([form]) => p.cell.bytes[form]))) ?? 1;
     const y = scaleLinear([0, top * 1.05], [floor, frame.top]);
-    drawValueAxis(grid, yText, frame, y.ticks(4), (v) => y(v), (v) => (v === 0 ? '0' : formatBytes(v).replace(/\.0+(?=\D)/, '')));
+    drawValueAxis(grid, yText, frame, y.ticks(5), (v) => y(v), (v) => (v === 0 ? '0' : formatBytes(v).replace(/\.0+(?=\D)/, '')));
     drawPrunedAxis(xAxis, frame, x, points.map((p) => p.cell.level), false);
     const shape = d3line<(typeof points)[number]>((p) => x(p.level), () => 0);
     const forms = points.length === 0 ? [] : FORMS.map(([form, name]) => ({ form, name }));

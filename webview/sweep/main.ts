@@ -6,7 +6,7 @@ import { makeRuntime } from '../charts/runtime';
 import { makeSizes } from '../charts/sizes';
 import { button, checkbox, dropdown, makeProgress, progressRing, registerControls } from '../controls';
 import { h, setText, throttle } from '../dom';
-import { formatClock, formatCount, grouped, plural } from '../format';
+import { formatClock, grouped, plural } from '../format';
 import { onThemeChange, readTheme } from '../theme';
 import { cellsTable } from './cells';
 import { sentencesOf, topicsOf } from './model';
@@ -104,8 +104,7 @@ function show(): void {
     ...(topic ? [fact(topic.title, `context ${s.context}, stride ${s.stride}`)] : []),
     fact(`context ${s.context} / ${s.stride}`, 'context / stride of the windows'),
     fact(`${grouped(s.scoredTokens)} scored tokens`, `${grouped(s.tokens)} tokens in ${plural(s.windows, 'window')}${s.limit === null ? '' : `, limited to ${s.limit}`}\ntext sha256 ${s.textSha256}\ntokenizer ${s.tokenizer}`),
-    fact(`${s.provider} · ${s.weightDtype === s.computeDtype ? s.computeDtype : `${s.weightDtype} computed in ${s.computeDtype}`}`, `${plural(s.threads, 'thread')}, seed ${s.seed}, Winnow ${s.winnow}, ${s.started}`),
-    fact(`${formatCount(s.prunableParameters)} prunable`, `of ${grouped(s.parameters)} parameters`));
+    fact(`${s.provider} · ${s.weightDtype === s.computeDtype ? s.computeDtype : `${s.weightDtype} computed in ${s.computeDtype}`}`, `${plural(s.threads, 'thread')}, seed ${s.seed}, Winnow ${s.winnow}, ${s.started}\n${grouped(s.prunableParameters)} of ${grouped(s.parameters)} parameters prunable`));
   if (topics.length > 1 && topicBox.childElementCount === 0) {
     topicBox.append(dropdown('Benchmark', topics.map((t, i) => ({ value: String(i), label: t.title })), (value) => { chosen = Number(value); api.setState({ chosen }); show(); }));
   }
