@@ -8,6 +8,7 @@ import { makeHandlers } from './editor/handlers';
 import { ENGINE_VARIABLE, readSettings, type EngineSettings } from './engineSettings';
 import { serveCalls, type FromEngine, type Handlers, type ToEngine } from './ipc';
 import { sentenceOf } from './sentences';
+import { summaryOfFolder, sweepJson } from './sweepJson';
 import { verbs } from './verbs/registry';
 
 const PARENT_CHECK_MS = 2_000;
@@ -40,5 +41,6 @@ function verbHandlers(settings: EngineSettings): Handlers {
   return {
     inspectFull: ({ path }, signal) => run('inspect', [path], signal),
     catalog: (_params, signal) => run('catalog', [], signal),
+    sweepResult: ({ dir }) => sweepJson(summaryOfFolder(dir)),
   };
 }
