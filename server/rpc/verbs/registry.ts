@@ -17,6 +17,9 @@ export const verbs: readonly VerbEntry[] = [
   entry('inspect', async () => (await import('./inspect')).inspect),
   entry('stats', async () => (await import('./stats')).stats),
   entry('prune', async () => (await import('./prune')).prune),
+  entry('eval', async () => (await import('./eval')).evaluate),
   entry('compare', async () => (await import('./compare')).compare),
   entry('convert', async () => (await import('./convert')).convert),
+  entry('report', async () => (await import('./report')).report),
+  entry('reproduce', async () => (await import('./reproduce')).reproduce),
 ];
