@@ -1,4 +1,5 @@
 /** Messages between the LSP server and the engine child, over Node's own IPC channel (JSON; every number is encoded before). */
+import { setMaxListeners } from 'node:events';
 import type { Problem } from '../core/errors';
 import type { EditorEvent, EditorEvents, EditorMethod, EditorMethods, Failure } from '../protocol/editor';
 import { asCheckpointError } from './failure';
@@ -50,6 +51,8 @@ export function serveCalls(handlers: Handlers, send: (message: FromEngine) => vo
     }
     const { id, method, params } = message;
     const controller = new AbortController();
+    // One call may wait for hundreds of slices; that is not a leak.
+    setMaxListeners(0, controller.signal);
     running.set(id, controller);
     const end = (answer: FromEngine): void => { if (running.delete(id)) send(answer); };
     controller.signal.addEventListener('abort', () => end({ type: 'failure', id, failure: { code: 'cancelled', sentence: 'Cancelled.' } }), { once: true });

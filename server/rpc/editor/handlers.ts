@@ -13,7 +13,7 @@ import { barsOf, encodeCurve } from './numbers';
 import { OpenModels, type OpenModel } from './openModels';
 import { HistogramBudget } from './scanStore';
 import { locate, rowsOf } from './tree';
-import { bytesOf, elementsOf, type ViewTensor } from './view';
+import { elementsOf, type ViewTensor } from './view';
 
 export interface EngineTools { readonly pool: WorkerPool; readonly io: IoMode; readonly emit: Emit; readonly budget?: HistogramBudget }
 
@@ -102,7 +102,7 @@ async function histogramOf(opened: OpenModel, id: string, tensors: readonly View
   const single = tensors.length === 1 ? tensors[0] : null, dtypes = new Set(tensors.map(({ info }) => info.dtype));
   return {
     id, title: id === 'all' ? 'All parameters' : id === 'prunable' ? 'Prunable weights' : id.startsWith('c:') ? id.slice(2).replace('|', ', layer ') : id.slice(2),
-    shape: single ? [...single.info.shape] : null, dtype: dtypes.size === 1 ? [...dtypes][0] : `mixed, ${bytesOf(tensors)} bytes`,
+    shape: single ? [...single.info.shape] : null, dtype: dtypes.size === 1 ? [...dtypes][0] : 'mixed',
     ...barsOf(scans, bars), stats, extra: await extraOf(opened, single, stats.zeros, pool, io, signal),
   };
 }

@@ -1,5 +1,6 @@
 /** The checkpoints the editor has open, by path; forgotten as soon as a file of theirs changes on disk. */
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { IoMode } from '../../core/bytes/byteSource';
@@ -65,6 +66,7 @@ export class OpenModel {
 
   private startScan(pool: WorkerPool, io: IoMode): NonNullable<OpenModel['running']> {
     const abort = new AbortController(), progress = new Set<(step: Progress) => void>(), started = performance.now();
+    setMaxListeners(0, abort.signal); // one listener a slice that waits
     const names = this.view.tensors.map(({ info }) => info.name).filter((name) => !this.scans.has(name));
     const work = async (): Promise<void> => {
       // Each tensor is kept as it is done, so that rows fill in meanwhile and a cancelled scan goes on where it stopped.
