@@ -19,7 +19,7 @@ const STOPS: Record<ThemeKind, readonly string[]> = {
 export function makeRamp(kind: ThemeKind, background: string): string[] {
   const stops = STOPS[kind];
   const ground = lab(background);
-  const start = Number.isNaN(ground.l) ? stops[0] : rgb(interpolateLab(background, stops[0])(0.35)).formatRgb();
+  const start = Number.isNaN(ground.l) ? stops[0] : rgb(interpolateLab(background, stops[0])(0.5)).formatRgb();
   const between = piecewise(interpolateLab, [start, ...stops]);
   return Array.from({ length: RAMP_STEPS }, (_, i) => rgb(between(i / (RAMP_STEPS - 1))).formatRgb());
 }

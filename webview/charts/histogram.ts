@@ -15,7 +15,8 @@ const ZEROS = 26;
 
 export interface Histogram {
   element: HTMLElement;
-  setData(bars: HistogramBars | null): void;
+  /** @param note said in the middle while there are no bars */
+  setData(bars: HistogramBars | null, note: string): void;
   setThreshold(threshold: number | null, fraction: number | null): void;
   resize(width: number, height: number): void;
 }
@@ -42,6 +43,7 @@ export function makeHistogram(source: HistogramSource): Histogram {
   const none = svg.append('text').attr('class', 'axis-text-muted').attr('text-anchor', 'middle');
 
   let bars: HistogramBars | null = null;
+  let note = '';
   let size = { width: 0, height: 0 };
   let shown: { threshold: number | null; fraction: number | null } = { threshold: null, fraction: null };
   const x = scaleLog().clamp(true);
@@ -54,18 +56,19 @@ export function makeHistogram(source: HistogramSource): Histogram {
     const floor = height - MARGIN.bottom;
     const filled = bars !== null && bars.edges.length > 1 && bars.counts.some((count) => count > 0);
     const zeros = bars?.stats.zeros ?? 0;
-    none.attr('x', width / 2).attr('y', height / 2).text(filled || zeros > 0 || bars === null ? '' : 'no finite weights');
+    none.attr('x', width / 2).attr('y', height / 2).text(filled || zeros > 0 ? '' : bars === null ? note : 'no finite weights');
     for (const part of [kept, cut, line, handle, leftLabel, rightLabel]) part.attr('visibility', filled || zeros > 0 ? null : 'hidden');
     const domain = bars ? trimmed(bars) : { low: 1e-5, high: 1, from: 0, to: 0 };
     x.domain([domain.low, domain.high]).range([MARGIN.left + ZEROS, width - MARGIN.right]);
     const most = Math.max(10, zeros, ...(bars?.counts ?? []));
     y.domain([0.7, most * 1.25]).range([floor, MARGIN.top]);
 
-    const yTicks = decades(1, most, Math.max(2, Math.floor((height - MARGIN.top - MARGIN.bottom) / 26)));
+    const yTicks = bars === null ? [] : decades(1, most, Math.max(2, Math.floor((height - MARGIN.top - MARGIN.bottom) / 26)));
     grid.selectAll('line').data(yTicks).join('line').attr('x1', MARGIN.left).attr('x2', width - MARGIN.right).attr('y1', (v) => Math.round(y(v)) + 0.5).attr('y2', (v) => Math.round(y(v)) + 0.5);
     yText.selectAll('text').data(yTicks).join('text').attr('x', MARGIN.left - 8).attr('y', (v) => y(v)).attr('dy', '0.35em').attr('text-anchor', 'end').text(formatTick);
-    const xTicks = decades(domain.low, domain.high, Math.floor(width / 70)).map((value) => ({ value, at: x(value), text: formatTick(value) }));
-    xText.selectAll('text').data([{ value: 0, at: MARGIN.left + 8, text: '0' }, ...xTicks.filter((tick) => tick.at > MARGIN.left + ZEROS + 6 && tick.at < width - 46), { value: -1, at: width - MARGIN.right, text: '|w|' }])
+    const xTicks = decades(domain.low, domain.high, Math.floor(width / 70)).map((value) => ({ value, at: x(value), text: formatTick(value) }))
+      .filter((tick) => tick.at > MARGIN.left + ZEROS + 6 && tick.at < width - 46);
+    xText.selectAll('text').data(bars === null ? [] : [{ value: 0, at: MARGIN.left + 8, text: '0' }, ...xTicks, { value: -1, at: width - MARGIN.right, text: '|w|' }])
       .join('text').attr('x', (tick) => tick.at).attr('y', floor + 16).attr('text-anchor', (tick) => (tick.value < 0 ? 'end' : 'middle')).text((tick) => tick.text);
     base.attr('x1', MARGIN.left).attr('x2', width - MARGIN.right).attr('y1', floor + 0.5).attr('y2', floor + 0.5);
 
@@ -114,6 +117,7 @@ export function makeHistogram(source: HistogramSource): Histogram {
   let dragging = false;
   element.addEventListener('pointerdown', (event) => {
     if (!bars || event.button !== 0 || shown.threshold === null) return;
+    event.preventDefault(); // no text selection under the drag
     dragging = true;
     element.setPointerCapture(event.pointerId);
     source.drag(thresholdAt(event));
@@ -124,8 +128,9 @@ export function makeHistogram(source: HistogramSource): Histogram {
 
   return {
     element,
-    setData: (next) => {
+    setData: (next, text) => {
       bars = next;
+      note = text;
       element.classList.toggle('draggable', next !== null);
       if (next) element.setAttribute('aria-label', `Histogram of |w| of ${next.title}, ${formatCount(next.stats.parameters)} weights, largest ${formatValue(next.stats.absMax)}`);
       draw();

@@ -34,7 +34,7 @@ export function makePerplexity(): PerplexityChart {
 
   const draw = (): void => {
     if (!topic || size.width === 0) return;
-    const frame = { ...size, left: 62, right: 96, top: 14, bottom: 26 };
+    const frame = { ...size, left: 62, right: 96, top: 24, bottom: 26 };
     svg.attr('width', size.width).attr('height', size.height);
     const points = topic.series.flatMap((series) => series.points).concat(topic.series.length === 0 && topic.baseline ? [{ level: 0, cell: topic.baseline, value: Number(topic.baseline.value), low: null, high: null }] : []);
     const values = points.flatMap((point) => (point.value === null ? [] : [point.value]));
@@ -63,7 +63,7 @@ export function makePerplexity(): PerplexityChart {
       g.append('circle').attr('class', 'mark-ring').attr('r', 3.5);
       g.append('text').attr('class', 'no-value').attr('text-anchor', 'middle');
       return g;
-    }).attr('class', ({ i }) => `mark ${seriesClass(i)}`).attr('transform', ({ point }) => `translate(${x(point.level)},${point.value === null ? frame.top + 2 : y(point.value)})`);
+    }).attr('class', ({ i }) => `mark ${seriesClass(i)}`).attr('transform', ({ point }) => `translate(${x(point.level)},${point.value === null ? 12 : y(point.value)})`);
     group.select('circle').attr('visibility', ({ point }) => (point.value === null ? 'hidden' : null));
     group.select('text').text(({ point }) => (point.value === null ? `${point.cell.value ?? 'no value'}` : ''));
     group.select('line').attr('y1', ({ point }) => (point.low === null || point.value === null ? 0 : y(Math.max(point.low, y.domain()[0])) - y(point.value)))

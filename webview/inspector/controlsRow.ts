@@ -60,13 +60,15 @@ export function makeControlsRow(source: ControlsSource): ControlsRow {
       prune.disabled = !ready || cut.sparsity <= 0;
       const value = ready ? cut.threshold : null;
       shownThreshold = value === null ? '' : formatField(value);
-      shownTarget = String(Number((cut.sparsity * 100).toFixed(2)));
+      // A target is shown as it was typed; a sparsity that follows a threshold to a tenth of a percent.
+      const percent = Number((cut.sparsity * 100).toFixed(cut.drive === 'target' ? 2 : 1));
+      shownTarget = String(percent);
       field(thresholdField, shownThreshold);
       field(targetField, shownTarget);
       if (value !== null) threshold.set(logScale.toUnit(value, range), `${formatValue(value)}, ${formatPercent(cut.sparsity)} below`);
       target.set(cut.sparsity, formatPercent(cut.sparsity));
       setText(quality, !ready ? '' : cut.exact ? 'exact' : '≈ bound');
-      setText(pruneText, `Prune to ${formatLevel(cut.sparsity)}…`);
+      setText(pruneText, `Prune to ${formatLevel(percent / 100)}…`);
     },
   };
 }

@@ -226,6 +226,7 @@ const refreshWhileScanning = throttle(() => {
   if (scan.state !== 'running') return;
   void tree.reload().catch(report);
   session.refresh();
+  if (!histogramShown) void showHistogram();
 }, 500);
 
 // ---- selection ----
@@ -255,15 +256,20 @@ function selectionChanged(selection: Selection): void {
   save();
 }
 
+let histogramShown = false;
 const showHistogramSoon = debounce(() => void showHistogram(), 50);
 async function showHistogram(): Promise<void> {
   const node = kept.selection?.node ?? PRUNABLE;
+  histogramShown = false;
   try {
     const bars = await call('histogram', { path, id: node, bars: BARS });
     if ((kept.selection?.node ?? PRUNABLE) !== node) return;
-    panel.setHistogram(bars, '');
-  } catch {
-    if ((kept.selection?.node ?? PRUNABLE) === node) panel.setHistogram(null, scan.state === 'running' ? 'not scanned yet' : 'no histogram');
+    histogramShown = true;
+    panel.setHistogram(bars, '', '');
+  } catch (error) {
+    if ((kept.selection?.node ?? PRUNABLE) !== node || (error instanceof CallFailure && error.code === 'server-stopped')) return;
+    const title = node === PRUNABLE ? 'all prunable weights' : node.slice(2).replace('|', ' · layer ');
+    panel.setHistogram(null, title, scan.state === 'running' || scan.state === 'waiting' ? 'not scanned yet' : error instanceof CallFailure ? error.sentence : 'no histogram');
   }
   paintSoon();
 }

@@ -14,7 +14,7 @@ export interface PanelSource extends HistogramSource { selectCell(cell: HeatCell
 export interface Panel {
   element: HTMLElement;
   setFacts(facts: Facts): void;
-  setHistogram(bars: HistogramBars | null, note: string): void;
+  setHistogram(bars: HistogramBars | null, title: string, note: string): void;
   paint(paint: HeatPaint, threshold: number | null, shown: number | null, overall: number | null): void;
   setSelected(role: string | null, layer: number | null): void;
 }
@@ -53,10 +53,10 @@ export function makePanel(source: PanelSource): Panel {
       heatmap.setData(facts.heat);
       lines.setData(facts.heat);
     },
-    setHistogram: (bars, note) => {
-      histogram.setData(bars);
+    setHistogram: (bars, title, note) => {
+      histogram.setData(bars, note);
       details.show(bars);
-      setText(histogramHead, bars ? histogramTitle(bars) : note);
+      setText(histogramHead, bars ? histogramTitle(bars) : title);
       histogramHead.title = bars?.title ?? '';
     },
     paint: (paint, threshold, shown, overall) => {

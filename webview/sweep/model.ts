@@ -101,18 +101,27 @@ export type Sentence = (string | { strong: string })[];
 
 /** What the numbers say: only what an interval decides, and in which bracket of measured levels. */
 export function sentencesOf(topic: Topic): Sentence[] {
-  return [...topic.series.flatMap((series) => tolerated(series, topic)), ...better(topic), ...sizes(topic), ...times(topic), ...broken(topic)];
+  return [...tolerated(topic), ...better(topic), ...sizes(topic), ...times(topic), ...broken(topic)];
 }
 
-function tolerated(series: Series, topic: Topic): Sentence[] {
-  const points = series.points.filter((point) => point.level > 0);
-  const decided = points.filter((point) => finite(point.cell.ratioToBaseline?.high) !== null);
-  if (decided.length === 0) return [];
-  const within = decided.filter((point) => (finite(point.cell.ratioToBaseline?.high) ?? Infinity) <= TOLERATED).at(-1);
-  const beyond = points.find((point) => point.level > (within?.level ?? 0) && point !== within);
-  if (!within) return [[`Already ${formatLevel(points[0].level)} pruned by ${series.name} costs more than +5 % ${topic.metric}, or is not surely within it.`]];
-  const next = beyond ? `; ${formatLevel(beyond.cell.level)} costs ${beyond.cell.ratioToBaseline ? ratioText(beyond.cell.ratioToBaseline) : 'too much to have a value'}` : '';
-  return [['Up to ', { strong: formatLevel(within.cell.level) }, ` can go within +5 % ${topic.metric} (${series.name})${next}.`]];
+/** How far one can go within +5 %, by the upper end of the interval; methods that get equally far share a sentence. */
+function tolerated(topic: Topic): Sentence[] {
+  const byLevel = new Map<number, { names: string[]; costs: string[]; next: number | null }>();
+  for (const { name, points } of topic.series) {
+    const pruned = points.filter((point) => point.level > 0);
+    const within = pruned.filter((point) => (finite(point.cell.ratioToBaseline?.high) ?? Infinity) <= TOLERATED).at(-1)?.cell.level ?? 0;
+    const beyond = pruned.find((point) => point.cell.level > within);
+    if (pruned.every((point) => point.cell.ratioToBaseline === null && point.cell.problem === null)) continue; // nothing to compare with yet
+    const entry = byLevel.get(within) ?? { names: [], costs: [], next: beyond?.cell.level ?? null };
+    entry.names.push(name);
+    if (beyond && beyond.cell.level === entry.next) entry.costs.push(`${beyond.cell.ratioToBaseline ? ratioText(beyond.cell.ratioToBaseline) : 'no value'}${topic.series.length > 1 ? ` with ${name}` : ''}`);
+    byLevel.set(within, entry);
+  }
+  return [...byLevel].sort((a, b) => b[0] - a[0]).map(([level, { names, costs, next }]): Sentence => {
+    const cost = next === null || costs.length === 0 ? '' : `${formatLevel(next)} costs ${costs.join(', ')}`;
+    return level === 0 ? [`No measured level of ${names.join(', ')} is surely within +5 % ${topic.metric}`, cost ? `; ${cost}.` : '.']
+      : ['Up to ', { strong: formatLevel(level) }, ` can go within +5 % ${topic.metric} (${names.join(', ')})${cost ? `; ${cost}` : ''}.`];
+  });
 }
 
 /** Two methods at one level, where their intervals lie apart. */
