@@ -57,7 +57,12 @@ export const sha = (file: string): string => createHash('sha256').update(readFil
 export function snapshot(folder: string): Record<string, string> {
   return Object.fromEntries(readdirSync(folder, { recursive: true, withFileTypes: true })
     .map((entry) => path.join(entry.parentPath, entry.name))
-    .map((file) => [path.relative(folder, file), statSync(file).isDirectory() ? 'folder' : sha(file)] as const).sort());
+    .map((file) => [path.relative(folder, file), kindOf(file)] as const).sort());
+}
+
+function kindOf(file: string): string {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat === undefined ? 'dangling link' : stat.isDirectory() ? 'folder' : sha(file);
 }
 
 /** All values of a checkpoint, by name. */
