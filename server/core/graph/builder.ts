@@ -45,10 +45,12 @@ export const rootOf = (realPath: string): string => path.parse(realPath).root;
 
 /** Assembles an ONNX model, node by node. Values are named; weights are external data, never copied into the bytes. */
 export class GraphBuilder {
+  private readonly early = new ProtoWriter();
   private readonly graph = new ProtoWriter();
   private readonly inputs = new ProtoWriter();
   private readonly constants = new Map<string, Value>();
   private count = 0;
+  private isEarly = false;
   /** What the external locations are relative to; null before the first one. */
   root: string | null = null;
 
@@ -78,7 +80,21 @@ export class GraphBuilder {
     node.string(3, outputs[0]).string(4, type);
     for (const [key, value] of Object.entries(attributes)) node.message(5, attribute(key, value));
     if (domain) node.string(7, domain);
-    this.graph.message(1, node);
+    (this.isEarly ? this.early : this.graph).message(1, node);
+  }
+
+  /**
+   * Nodes that `make` adds come first in the model. ONNX Runtime orders by depth-first search that enters the latest
+   * node first: a node made of weights alone, were it late, would run before everything, and all of them would be
+   * alive at once; an early one runs just before its first use.
+   */
+  first(make: () => Value): Value {
+    this.isEarly = true;
+    try {
+      return make();
+    } finally {
+      this.isEarly = false;
+    }
   }
 
   private inline(type: ElementType, shape: readonly number[], raw: Uint8Array): Value {
@@ -144,7 +160,7 @@ export class GraphBuilder {
   /** The serialised ModelProto. */
   finish(): Uint8Array {
     const graph = new ProtoWriter().string(2, this.name);
-    const body = concat(graph.finish(), this.graph.finish(), this.inputs.finish());
+    const body = concat(graph.finish(), this.early.finish(), this.graph.finish(), this.inputs.finish());
     const opset = new ProtoWriter().string(1, '').int(2, OPSET);
     const contrib = new ProtoWriter().string(1, MICROSOFT).int(2, 1);
     return new ProtoWriter().int(1, IR_VERSION).string(2, 'winnow').bytes(7, body).message(8, opset).message(8, contrib).finish();

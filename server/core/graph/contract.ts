@@ -46,7 +46,10 @@ export interface ModelGraph {
   readonly thresholdInputs: readonly string[];
   /** Bytes of all weights referenced, as stored. */
   readonly weightBytes: number;
-  /** Bytes ONNX Runtime will need beyond the mapped weights: the F32 copies of constant-folded casts (0 for F32). */
+  /**
+   * Bytes ONNX Runtime will need beyond the mapped weights: copies of the largest weight that is widened or masked when
+   * it is used (0 for a plain F32 graph). Nothing is folded into copies that stay.
+   */
   readonly foldedBytes: number;
   /** Of the activations of one token, a rough bound in bytes; used to refuse before starting. */
   readonly activationBytesPerToken: number;

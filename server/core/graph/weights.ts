@@ -21,10 +21,8 @@ export class Weights {
   readonly thresholdInputs: readonly string[];
   /** Bytes of everything referenced so far, as stored. */
   weightBytes = 0;
-  /** Bytes of F32 copies that ONNX Runtime makes of weights that are stored otherwise. */
+  /** Bytes that the copies of one weight take at most, while it is widened and masked. They live as long as its use. */
   foldedBytes = 0;
-  /** Elements of the largest matrix so far: what a masked or widened copy of one weight takes while it is used. */
-  largestElements = 0;
 
   constructor(private readonly builder: GraphBuilder, private readonly checkpoint: Checkpoint, private readonly options: GraphOptions) {
     this.tensors = new Map(checkpoint.tensors.map((tensor) => [tensor.name, tensor]));
@@ -57,17 +55,20 @@ export class Weights {
     }
     const source: WeightReference = overlay ?? { realPath: this.checkpoint.files[tensor.file].realPath, from: tensor.from, byteLength };
     this.weightBytes += byteLength;
-    this.largestElements = Math.max(this.largestElements, tensor.elements);
     const value = this.builder.external(name, type, shape, source);
     this.raw.set(name, value);
     return { value, type };
   }
 
-  /** Where(|W| <= t, +0, W): NaN compares false and is kept; a product would lose it and make -0.0. */
+  /**
+   * Where(|W| <= t, +0, W): NaN compares false and is kept; a product would lose it and make -0.0. Written without an
+   * Abs(W), which a provider that folds constants would compute once and keep beside W for good.
+   */
   private mask(name: string, value: Value): Value {
     if (!this.maskable.has(name)) return value;
-    const below = this.builder.op('LessOrEqual', [this.builder.op('Abs', [value]), thresholdInput(name)]);
-    return this.builder.op('Where', [below, this.builder.float(0), value]);
+    const g = this.builder, t = thresholdInput(name);
+    const inner = g.op('Where', [g.op('GreaterOrEqual', [value, g.op('Neg', [t])]), g.float(0), value]);
+    return g.op('Where', [g.op('LessOrEqual', [value, t]), inner, value]);
   }
 
   /** The whole tensor as F32, masked if asked. Asked twice it is the same value. */
@@ -75,8 +76,10 @@ export class Weights {
     const known = this.whole.get(name);
     if (known !== undefined) return known;
     const { value, type } = this.reference(name, shape);
-    if (type !== 'F32') this.foldedBytes += 4 * shape.reduce((product, size) => product * size, 1);
-    const value32 = this.mask(name, type === 'F32' ? value : this.builder.cast(value, 'F32'));
+    // Widening makes one F32 copy; masking two, and two of booleans.
+    const copies = (type === 'F32' ? 0 : 4) + (this.maskable.has(name) ? 10 : 0);
+    this.foldedBytes = Math.max(this.foldedBytes, copies * shape.reduce((product, size) => product * size, 1));
+    const value32 = this.builder.first(() => this.mask(name, type === 'F32' ? value : this.builder.cast(value, 'F32')));
     this.whole.set(name, value32);
     return value32;
   }

@@ -1,5 +1,6 @@
 import { CheckpointError } from '../errors';
 import type { Checkpoint } from '../formats/contract';
+import { activationBytesPerToken } from '../graph/activationBytes';
 import { activations } from '../graph/activations';
 import { attention, attentionContext } from '../graph/attention';
 import { GraphBuilder } from '../graph/builder';
@@ -74,12 +75,7 @@ export function buildGpt2Graph(checkpoint: Checkpoint, options: GraphOptions): M
     thresholdInputs: weights.thresholdInputs,
     weightBytes: weights.weightBytes,
     foldedBytes: weights.foldedBytes,
-    activationBytesPerToken: activationBytes({ ...c, context: options.context }),
+    activationBytesPerToken: activationBytesPerToken({ ...c, context: options.context, plainAttention: options.plainAttention ?? false }),
     vocabSize: c.vocab,
   };
-}
-
-/** A rough bound in bytes: the widest live values of one block, two rows of logits, the scores of plain attention. */
-function activationBytes(c: { width: number; inner: number; vocab: number; heads: number; context: number }): number {
-  return 4 * (8 * c.width + 2 * c.inner + 2 * c.vocab + 3 * c.heads * c.context);
 }

@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../formats/contract';
+import { activationBytesPerToken } from '../graph/activationBytes';
 import { activations } from '../graph/activations';
 import { attention, attentionContext } from '../graph/attention';
 import { GraphBuilder } from '../graph/builder';
@@ -60,7 +61,7 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
     thresholdInputs: weights.thresholdInputs,
     weightBytes: weights.weightBytes,
     foldedBytes: weights.foldedBytes,
-    activationBytesPerToken: 4 * (6 * c.width + 2 * (c.heads + 2 * c.kvHeads) * c.headDim + 3 * c.inner + 2 * c.vocab + 3 * c.heads * options.context),
+    activationBytesPerToken: activationBytesPerToken({ ...c, inner: 2 * c.inner, width: Math.max(c.width, c.heads * c.headDim), context: options.context, plainAttention: options.plainAttention ?? false }),
     vocabSize: c.vocab,
   };
 }

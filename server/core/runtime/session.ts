@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import path from 'node:path';
-import { CheckpointError } from '../errors';
+import { CheckpointError, throwIfCancelled } from '../errors';
 import type { ModelGraph } from '../graph/contract';
 import { distFolder } from '../paths';
 import type { Session, SessionOptions, WindowBatch } from './contract';
@@ -84,28 +84,41 @@ function failed(answer: ChildAnswer): CheckpointError {
   return new CheckpointError('runtime-failed', {}, answer.kind === 'failed' ? answer.detail : `unexpected answer ${answer.kind}`);
 }
 
+const cancelled = () => new CheckpointError('cancelled', {}, '');
+
 class ChildSession implements Session {
-  private child: Promise<Child> | null = null;
+  /** The process there is, whether or not its session is open yet. */
+  private process: Child | null = null;
+  private opened: Promise<Child> | null = null;
   private tail: Promise<unknown> = Promise.resolve();
   private closed = false;
 
-  constructor(private readonly graph: ModelGraph, private readonly options: SessionOptions, private readonly root: string) {}
+  constructor(private readonly graph: ModelGraph, private readonly options: SessionOptions) {}
 
   get provider() {
     return this.options.provider;
   }
 
+  /** Of the child, while there is one. */
+  get pid(): number | undefined {
+    return this.process?.pid;
+  }
+
   /** The child with the session open in it; made again when the last one is gone. */
   open(): Promise<Child> {
-    this.child ??= this.start();
-    return this.child;
+    this.opened ??= this.start();
+    return this.opened;
   }
 
   private async start(): Promise<Child> {
     const child = new Child();
-    void child.ended.then(() => { this.child = null; });
+    this.process = child;
+    void child.ended.then(() => {
+      this.process = null;
+      this.opened = null;
+    });
     try {
-      const answer = await child.ask({ kind: 'open', graph: this.graph.bytes, root: this.root, options: this.options });
+      const answer = await child.ask({ kind: 'open', graph: this.graph.bytes, root: this.graph.root, options: this.options });
       if (answer.kind !== 'opened') throw failed(answer);
       return child;
     } catch (error) {
@@ -115,30 +128,13 @@ class ChildSession implements Session {
   }
 
   run(batch: WindowBatch, thresholds: Float32Array | null, signal?: AbortSignal) {
-    const cancelled = () => new CheckpointError('cancelled', {}, '');
     if (signal?.aborted) return Promise.reject(cancelled());
     if (this.closed) return Promise.reject(new CheckpointError('runtime-failed', {}, 'the session is closed'));
     const feeds = feedsOf(this.graph, batch, thresholds);
-    const work = this.tail.then(async () => {
-      if (signal?.aborted) throw cancelled();
-      const child = await this.open();
-      if (signal?.aborted) throw cancelled();
-      // The caller hears of the cancel at once; the child gets a grace to finish its window.
-      let timer: NodeJS.Timeout | undefined;
-      const onAbort = () => { timer = setTimeout(() => child.kill(), CANCEL_GRACE_MS); };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      try {
-        const answer = await child.ask({ kind: 'run', feeds });
-        if (answer.kind !== 'ran') throw failed(answer);
-        return { losses: answer.outputs.losses, logits: answer.outputs.logits, ms: answer.ms };
-      } finally {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
-        if (child.dead) await child.ended;
-      }
-    });
+    const work = this.tail.then(() => this.runNow(feeds, signal));
     this.tail = work.catch(() => {});
     if (!signal) return work;
+    // The caller hears of the cancel at once, whatever the child is doing.
     return new Promise<Awaited<typeof work>>((resolve, reject) => {
       const onAbort = () => reject(cancelled());
       signal.addEventListener('abort', onAbort, { once: true });
@@ -146,10 +142,28 @@ class ChildSession implements Session {
     });
   }
 
+  private async runNow(feeds: readonly Feed[], signal: AbortSignal | undefined) {
+    throwIfCancelled(signal);
+    let timer: NodeJS.Timeout | undefined;
+    const onAbort = () => { timer = setTimeout(() => this.process?.kill(), CANCEL_GRACE_MS); };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      const child = await this.open();
+      throwIfCancelled(signal);
+      const answer = await child.ask({ kind: 'run', feeds });
+      if (answer.kind !== 'ran') throw failed(answer);
+      return { losses: answer.outputs.losses, logits: answer.outputs.logits, ms: answer.ms };
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      // The next request must not meet a child that is already dead.
+      if (this.process?.dead) await this.process.ended;
+    }
+  }
+
   async close(): Promise<void> {
     this.closed = true;
-    const child = await this.child?.catch(() => null);
-    await child?.close();
+    await this.process?.close();
   }
 }
 
@@ -168,12 +182,23 @@ function feedsOf(graph: ModelGraph, batch: WindowBatch, thresholds: Float32Array
 }
 
 /**
- * Opens the graph in a child process of its own.
+ * Opens the graph in a child process of its own. A cancel while it opens ends the child.
  *
  * @throws CheckpointError `runtime-failed` when ONNX Runtime refuses the graph, `child-died` with the signal or exit code
  */
-export async function openSession(graph: ModelGraph, options: SessionOptions): Promise<Session> {
-  const session = new ChildSession(graph, options, graph.root);
-  await session.open();
+export async function openSession(graph: ModelGraph, options: SessionOptions, signal?: AbortSignal): Promise<Session> {
+  throwIfCancelled(signal);
+  const session = new ChildSession(graph, options);
+  const opened = session.open();
+  const cancel = () => { void session.close(); };
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    await opened;
+  } catch (error) {
+    throwIfCancelled(signal);
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+  }
   return session;
 }
