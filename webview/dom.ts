@@ -16,6 +16,14 @@ export function h(tag: string, attributes: Attributes | null = null, ...children
   return element;
 }
 
+/** Puts a view into the page: in place of the host's empty `#app`, else at the end of the body. */
+export function mount(view: HTMLElement): void {
+  view.id = 'app';
+  const place = document.getElementById('app');
+  if (place) place.replaceWith(view);
+  else document.body.append(view);
+}
+
 /** Sets text only when it differs: writing the same text still costs a layout. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

@@ -101,7 +101,7 @@ export function makeTree(source: TreeSource, headerTools: HTMLElement): Tree {
     body.style.setProperty('height', `${total * ROW_HEIGHT}px`);
     setAttribute(grid, 'aria-rowcount', String(total + 1));
     empty.hidden = total > 0 || rows.length > 0 || asked.size === 0;
-    if (wantedTop !== null && total * ROW_HEIGHT >= wantedTop) { scroller.scrollTop = wantedTop; wantedTop = null; }
+    if (wantedTop !== null && total > 0) { scroller.scrollTop = wantedTop; wantedTop = null; }
     paint();
   };
 
@@ -187,7 +187,7 @@ export function makeTree(source: TreeSource, headerTools: HTMLElement): Tree {
     showIndex: (index) => { scroller.scrollTop = scrollToShow({ ...viewport(), total: Math.max(total, index + 1) }, index, true); paint(); },
     visibleRows: () => { const range = visibleRange(viewport(), OVERSCAN); return rows.slice(range.from, range.to).filter((row): row is Row => row !== undefined); },
     scrollTop: () => wantedTop ?? scroller.scrollTop,
-    scrollTo: (top) => { wantedTop = top; },
+    scrollTo: (top) => { wantedTop = top; if (total > 0) { scroller.scrollTop = top; wantedTop = null; } },
     focus: () => grid.focus(),
   };
 }

@@ -24,24 +24,33 @@ export function makeRow(rowHeight: number): RowView {
   const element = h('div', { class: 'row', role: 'row' }, h('span', { class: 'col-name', role: 'gridcell' }, twisty, name),
     params, h('span', { class: 'col-below', role: 'gridcell' }, bar, percent), std);
   let current: Row | undefined;
-  let shownParts = -1;
+  let shownParts = '';
   let segments: HTMLElement[] = [];
 
-  /** A group's bar is one segment a child; a tensor's is filled as far as its fraction. */
-  const setParts = (count: number): void => {
-    if (count === shownParts) return;
-    shownParts = count;
-    segments = Array.from({ length: count }, () => h('span', { class: 'bar-part' }));
-    bar.replaceChildren(...(count > 0 ? segments : [fill]));
-    bar.classList.toggle('split', count > 0);
+  let parts: readonly NodeId[] = [];
+
+  /** A group's bar is one segment a child, as wide as its share of the weights; a tensor's is filled as far as its fraction. */
+  const setParts = (row: Row | undefined): void => {
+    const split = row && row.kind === 'group' ? barParts(row) : [];
+    parts = split.map((part) => part.id);
+    const shape = split.map((part) => part.share.toFixed(3)).join(' ');
+    if (shape === shownParts && bar.childElementCount > 0) return;
+    shownParts = shape;
+    segments = split.map((part) => {
+      const segment = h('span', { class: 'bar-part' });
+      segment.style.flexGrow = String(part.share);
+      return segment;
+    });
+    bar.replaceChildren(...(segments.length > 0 ? segments : [fill]));
+    bar.classList.toggle('split', segments.length > 0);
   };
 
   const paintFraction = (paint: RowPaint): void => {
     if (!current) return;
     const fraction = paint.fraction(current.id);
     setText(percent, fraction === null ? '' : formatPercent(fraction));
-    if (shownParts > 0) {
-      current.parts.forEach((id, i) => {
+    if (segments.length > 0) {
+      parts.forEach((id, i) => {
         const part = paint.fraction(id);
         const colour = part === null ? '' : paint.colour(part);
         if (segments[i].style.backgroundColor !== colour) segments[i].style.backgroundColor = colour;
@@ -65,7 +74,7 @@ export function makeRow(rowHeight: number): RowView {
       element.classList.toggle('selected', selected);
       setAttribute(element, 'aria-selected', String(selected));
       element.classList.toggle('unknown', !row);
-      if (!row) { setText(name, ''); setText(params, ''); setText(std, ''); setText(percent, ''); setParts(0); fill.style.width = '0'; return; }
+      if (!row) { setText(name, ''); setText(params, ''); setText(std, ''); setText(percent, ''); setParts(undefined); fill.style.width = '0'; return; }
       element.dataset.id = row.id;
       setAttribute(element, 'aria-level', String(row.depth + 1));
       setAttribute(element, 'aria-expanded', row.children > 0 ? String(row.expanded) : null);
@@ -75,9 +84,18 @@ export function makeRow(rowHeight: number): RowView {
       setText(name, row.label);
       setText(params, formatCount(row.parameters));
       setText(std, row.kind === 'tensor' && finite(row.stats?.std) !== null ? formatAligned(row.stats?.std ?? null) : '');
-      setParts(row.kind === 'group' && row.parts.length > 1 ? row.parts.length : 0);
+      setParts(row);
       paintFraction(paint);
     },
     hide: () => { current = undefined; element.hidden = true; },
   };
+}
+
+/** The segments of a group's bar: parts under a hundredth of it (biases, norms) would be hairlines and are left out. */
+export function barParts(row: Pick<Row, 'parts' | 'partParameters'>): { id: NodeId; share: number }[] {
+  const sizes = row.partParameters;
+  if (!sizes || sizes.length !== row.parts.length) return row.parts.length > 1 ? row.parts.map((id) => ({ id, share: 1 })) : [];
+  const all = sizes.reduce((sum, size) => sum + size, 0);
+  const kept = row.parts.map((id, i) => ({ id, share: all > 0 ? sizes[i] / all : 0 })).filter((part) => part.share >= 0.01);
+  return kept.length > 1 ? kept : [];
 }

@@ -58,6 +58,8 @@ export interface Row {
   stats: StatsNumbers | null;
   /** For a group: the ids of up to 16 children, for the little split bar. */
   parts: NodeId[];
+  /** Parameters of each part, in the same order: the widths of the split bar. Left out, all are as wide. */
+  partParameters?: number[];
 }
 
 /** Base64 of GRID_POINTS Uint16 (little endian): fraction (0..65535) of the node's elements with |w| <= grid magnitude; a bound of +-1 grid step. */

@@ -47,14 +47,14 @@ await page.keyboard.press('ArrowRight');
 assert.equal(await selected(), 't:h.0.ln_1.weight');
 await page.keyboard.press('End');
 await page.waitForTimeout(300);
-assert.equal(await selected(), 't:<img src=x onerror=alert(1)>');
+assert.equal(await selected(), 'g:<img src=x onerror=alert(1)>');
 await shot('end');
 await page.keyboard.press('Home');
 await page.keyboard.press('ArrowDown');
 await page.waitForTimeout(500);
 await page.reload();
 await page.waitForSelector('body[data-exact="true"]');
-assert.equal(await selected(), 't:wpe.weight');
+assert.equal(await selected(), 'g:wpe');
 assert.ok(await page.locator('.row[data-id="t:h.0.ln_1.weight"]').count(), 'the group is still open');
 
 // 3. A heat cell by keyboard leads to its tensor.

@@ -11,19 +11,19 @@
   const many = query.get('model') === 'many';
   const layers = many ? 96 : 48, width = 1600;
   const parts = [['ln_1.weight', [width], 'norm', false], ['ln_1.bias', [width], 'bias', false], ['attn.c_attn.weight', [width, 3 * width], 'attention.qkv', true], ['attn.c_attn.bias', [3 * width], 'bias', false],
-    ['attn.c_proj.weight', [width, width], 'attention.output', true], ['attn.c_proj.bias', [width], 'bias', false], ['ln_2.weight', [width], 'norm', false], ['ln_2.bias', [width], 'bias', false],
+    ['attn.c_proj.weight', [width, width], 'attention.out', true], ['attn.c_proj.bias', [width], 'bias', false], ['ln_2.weight', [width], 'norm', false], ['ln_2.bias', [width], 'bias', false],
     ['mlp.c_fc.weight', [width, 4 * width], 'mlp.up', true], ['mlp.c_fc.bias', [4 * width], 'bias', false], ['mlp.c_proj.weight', [4 * width, width], 'mlp.down', true], ['mlp.c_proj.bias', [width], 'bias', false]];
   if (many) for (let e = 0; e < 20; e += 1) parts.push([`mlp.experts.${e}.w1.weight`, [width, 512], 'expert.up', true]);
   const tensors = [];
   const add = (name, shape, role, prunable, layer, sigma) => tensors.push({ name, shape, role, prunable, layer, n: shape.reduce((a, b) => a * b, 1), sigma: sigma * (0.94 + 0.12 * hash(name)) });
   add('wte.weight', [50257, width], 'embedding', false, null, 0.14);
   add('wpe.weight', [1024, width], 'position', false, null, 0.06);
-  const base = { 'attention.qkv': (l) => 0.05 + 0.1 * Math.sqrt((l + 1) / layers), 'attention.output': (l) => 0.09 + 0.02 * Math.sin(l / 5), 'mlp.up': (l) => 0.2 - 0.08 * Math.min(1, l / 6), 'mlp.down': (l) => 0.11 + 0.01 * Math.cos(l / 3), norm: () => 0.4, bias: () => 0.2, 'expert.up': (l) => 0.07 + 0.08 * (l / layers) };
+  const base = { 'attention.qkv': (l) => 0.05 + 0.1 * Math.sqrt((l + 1) / layers), 'attention.out': (l) => 0.09 + 0.02 * Math.sin(l / 5), 'mlp.up': (l) => 0.2 - 0.08 * Math.min(1, l / 6), 'mlp.down': (l) => 0.11 + 0.01 * Math.cos(l / 3), norm: () => 0.4, bias: () => 0.2, 'expert.up': (l) => 0.07 + 0.08 * (l / layers) };
   for (let l = 0; l < layers; l += 1) for (const [n, s, role, prunable] of parts) add(`h.${l}.${n}`, s, role, prunable, l, base[role](l));
   add('ln_f.weight', [width], 'norm', false, null, 0.5);
   add('<img src=x onerror=alert(1)>', [width], 'unknown', false, null, 0.5);
   const byName = new Map(tensors.map((t) => [t.name, t]));
-  const groupOf = (t) => (t.layer === null ? t.name : `h.${t.layer}`);
+  const groupOf = (t) => (t.layer === null ? t.name.replace('.weight', '') : `h.${t.layer}`);
   const groups = new Map();
   for (const t of tensors) { const g = groupOf(t); if (!groups.has(g)) groups.set(g, []); groups.get(g).push(t); }
   const bytes = tensors.reduce((s, t) => s + t.n * 4, 0);
@@ -56,7 +56,7 @@
   let scanned = 0, scanDone = false, scanTimer = null, waitingScan = null;
   const order = []; let sum = 0; for (const t of tensors) { sum += t.n * 4; order.push([t, sum]); }
   const known = (t) => scanDone || order.find(([o]) => o === t)[1] <= scanned;
-  const roles = ['attention.qkv', 'attention.output', 'mlp.up', 'mlp.down', ...(many ? ['expert.up'] : [])];
+  const roles = ['attention.qkv', 'attention.out', 'mlp.up', 'mlp.down', ...(many ? ['expert.up'] : [])];
   const post = (message, wait = 0) => setTimeout(() => window.postMessage(message, '*'), wait);
   const startScan = (id) => {
     if (query.get('scan') === 'fail') return post({ type: 'failure', id, failure: { code: 'file-changed-while-reading', sentence: 'model.safetensors changed while it was being read. Scan again once it is no longer written to.' } }, 300);
@@ -77,13 +77,13 @@
     for (const g of names) {
       const m = groups.get(g).filter((t) => t.name.includes(p.filter));
       if (m.length === 0) continue;
-      const leaf = groups.get(g).length === 1;
+      const leaf = false;
       const open = !leaf && (p.expanded.includes(`g:${g}`) || p.filter !== '');
       const row = (t, depth, label) => ({ id: `t:${t.name}`, label, depth, kind: 'tensor', children: 0, expanded: false, parameters: t.n, bytes: t.n * 4, prunable: t.prunable, dtype: 'F32', shape: t.shape, role: t.role, layer: t.layer, stats: known(t) ? stats([t]) : null, parts: [] });
       if (leaf) { list.push(row(m[0], 0, m[0].name)); continue; }
       const all = groups.get(g);
       const n = all.reduce((s, t) => s + t.n, 0);
-      list.push({ id: `g:${g}`, label: g, depth: 0, kind: 'group', children: all.length, expanded: open, parameters: n, bytes: n * 4, prunable: true, dtype: 'F32', shape: null, role: null, layer: all[0].layer, stats: all.every(known) ? stats(all) : null, parts: all.filter((t) => t.prunable).slice(0, 16).map((t) => `t:${t.name}`) });
+      list.push({ id: `g:${g}`, label: g, depth: 0, kind: 'group', children: all.length, expanded: open, parameters: n, bytes: n * 4, prunable: all.some((t) => t.prunable), dtype: 'F32', shape: null, role: null, layer: all[0].layer, stats: all.every(known) ? stats(all) : null, parts: all.slice(0, 16).map((t) => `t:${t.name}`), partParameters: all.slice(0, 16).map((t) => t.n) });
       if (open) for (const t of m) list.push(row(t, 1, t.name.slice(g.length + 1)));
     }
     return list;
@@ -106,10 +106,10 @@
       const edges = Array.from({ length: p.bars + 1 }, (_, i) => 1e-7 * (10 / 1e-7) ** (i / p.bars));
       const top = stats(m).absMax;
       const counts = edges.slice(1).map((e, i) => Math.round(m.reduce((s, t) => s + t.n * (below(t, Math.min(e, top)) - below(t, Math.min(edges[i], top))), 0) * (0.97 + 0.06 * hash(p.id + i))));
-      return { id: p.id, title: p.id === 'prunable' ? 'all prunable weights' : m.length === 1 ? m[0].name : p.id.slice(2), shape: m.length === 1 ? m[0].shape : null, dtype: 'F32', edges, counts, stats: stats(m), extra: { deadRows: m.length === 1 && m[0].shape.length > 1 ? 0 : null, rows: m.length === 1 ? m[0].shape[1] ?? null : null, twoFourReady: m.length === 1 ? 0.004 : null } };
+      return { id: p.id, title: p.id === 'prunable' ? 'Prunable weights' : m.length === 1 ? m[0].name : p.id.slice(2), shape: m.length === 1 ? m[0].shape : null, dtype: 'F32', edges, counts, stats: stats(m), extra: { deadRows: m.length === 1 && m[0].shape.length > 1 ? 0 : null, rows: m.length === 1 ? m[0].shape[1] ?? null : null, twoFourReady: m.length === 1 ? 0.004 : null } };
     },
     cut: (p) => { const threshold = p.threshold ?? thresholdFor(p.sparsity); const sparsity = fraction('prunable', threshold); const n = members('prunable').reduce((s, t) => s + t.n, 0); return { threshold, sparsity, selected: Math.round(n * sparsity), scopeParameters: n, exact: true, nodes: p.ids.map((id) => ({ id, fraction: fraction(id, threshold) })) }; },
-    locate: (p) => { const t = members(p.id)[0]; const g = groups.get(groupOf(t)).length === 1 ? null : `g:${groupOf(t)}`; const index = visible({ ...p, expanded: g ? [...p.expanded, g] : p.expanded }).findIndex((r) => r.id === `t:${t.name}`); return { id: `t:${t.name}`, group: g, index: index < 0 ? null : index }; },
+    locate: (p) => { const t = members(p.id)[0]; const g = `g:${groupOf(t)}`; const index = visible({ ...p, expanded: g ? [...p.expanded, g] : p.expanded }).findIndex((r) => r.id === `t:${t.name}`); return { id: `t:${t.name}`, group: g, index: index < 0 ? null : index }; },
     jobs: () => ({ jobs: query.get('view') === 'sweep' && query.get('job') !== 'none' ? [sweepJob()] : [] }),
     sweepResult: () => sweep(),
     prune: () => ({ started: true }), sweep: () => ({ started: true }), cancelJob: () => sweepJob(), dismissJob: () => ({}), openPath: () => ({}), openReport: () => ({}), exportCsv: () => ({}),

@@ -6,7 +6,7 @@ import { hideTooltip, showTooltip } from '../tooltip';
 import type { HistogramBars, NodeId, Row } from '../../server/protocol/editor';
 import type { StatsNumbers } from '../../server/protocol/verbs';
 
-export interface HoverView { path(): string; threshold(): number | null; fraction(id: NodeId): number | null }
+export interface HoverView { path(): string; scanned(): boolean; threshold(): number | null; fraction(id: NodeId): number | null }
 export interface Hover {
   row(row: Row | null, element: HTMLElement | null): void;
   cell(cell: HeatCell | null, mark: DOMRect | null): void;
@@ -58,7 +58,7 @@ export function makeHover(call: ViewCall, view: HoverView): Hover {
       over = cell?.id ?? null;
       if (!cell || !mark) { hideTooltip(); return; }
       showCell(cell, mark);
-      if (known.has(cell.id)) return;
+      if (known.has(cell.id) || !view.scanned()) return;
       timer = setTimeout(() => {
         call('histogram', { path: view.path(), id: cell.id, bars: 8 }).then((bars) => {
           known.set(cell.id, bars);

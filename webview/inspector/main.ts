@@ -3,7 +3,7 @@ import { makeBanner } from '../banner';
 import { CallFailure, connect } from '../bridge';
 import type { HeatCell } from '../charts/heatmap';
 import { dropdown, makeTree, registerControls, searchField } from '../controls';
-import { coalesce, debounce, h, throttle } from '../dom';
+import { coalesce, debounce, h, mount, throttle } from '../dom';
 import { formatValue } from '../format';
 import { usefulRange } from '../grid';
 import { rampColour } from '../ramp';
@@ -41,21 +41,23 @@ const { bridge, api } = connect({
   server: (state, detail) => serverChanged(state, detail),
   events: {
     scanProgress: (event) => {
-      if (event.path !== path || scan.state !== 'running') return;
+      if (!isOurs(event.path) || scan.state !== 'running') return;
       scan = scanAdvanced(scan, event);
       status.scan(scan);
       refreshWhileScanning();
     },
     jobChanged: ({ job }) => {
-      if (job.checkpoint !== path) return;
+      if (!isOurs(job.checkpoint)) return;
       jobs = [...jobs.filter((other) => other.id !== job.id), job];
       status.jobs(jobs.slice(-2));
     },
     engineState: ({ state, detail }) => serverChanged(state, detail),
-    checkpointChanged: (event) => { if (event.path === path) void load(); },
+    checkpointChanged: (event) => { if (isOurs(event.path)) void load(); },
   },
 });
 const call = bridge.call;
+/** The server may call the checkpoint by another of its paths: a folder by its index, a link by its target. */
+const isOurs = (other: string): boolean => other === path || other === facts?.path;
 
 const fraction = (id: NodeId): number | null => fractions.of(id, cut.threshold);
 const colour = (at: number): string => rampColour(theme.ramp, at);
@@ -82,7 +84,7 @@ const status = makeStatus({
     void call('dismissJob', { id }).catch(report);
   },
 });
-const hover = makeHover(call, { path: () => path, threshold: () => cut.threshold, fraction });
+const hover = makeHover(call, { path: () => path, scanned: () => scan.state === 'done', threshold: () => cut.threshold, fraction });
 const panel = makePanel({
   selectCell: (cell) => void selectCell(cell),
   hoverCell: hover.cell,
@@ -90,9 +92,9 @@ const panel = makePanel({
   release: (value) => { if (ready()) chooseCut(chooseThreshold(cut, value, prunableCurve(), false)); },
 });
 const reloadSoon = debounce(() => void tree.reload().catch(report), 120);
-const filterField = searchField('Filter tensors', (text) => { kept.filter = text; save(); reloadSoon(); });
+const filterField = searchField('Filter tensors', (text) => { kept.filter = text; save(); tree.scrollTo(0); reloadSoon(); });
 const sortField = dropdown('Order', [{ value: 'file', label: 'File order' }, { value: 'parameters', label: 'Largest first' }, { value: 'name', label: 'By name' }],
-  (value) => { kept.sort = value as Sort; save(); reloadSoon(); });
+  (value) => { kept.sort = value as Sort; save(); tree.scrollTo(0); reloadSoon(); });
 const tree = makeTree({
   fetch: (from, to) => call('rows', { path, expanded: [...expanded], from, to, filter: kept.filter.trim(), sort: kept.sort }),
   fraction,
@@ -116,7 +118,7 @@ const session = makeSession(call, fractions, {
   scanned: () => scan.state === 'done',
 });
 
-document.body.append(h('main', { class: 'app' },
+mount(h('main', { class: 'app' },
   h('header', { class: 'top' }, factsLine.element, factsLine.problems, controls.element), banner.element,
   h('div', { class: 'columns' }, tree.element, panel.element), status.element));
 
@@ -126,10 +128,12 @@ const paint = (): void => {
   const node = kept.selection?.node ?? PRUNABLE;
   controls.show(cut, ready());
   tree.repaint();
-  setBelowHeader(tree, cut.threshold === null ? 'below' : `below ${cut.exact ? '' : '≈ '}${formatValue(cut.threshold)}`);
+  // A threshold that was kept from before says nothing about weights that cannot be scanned.
+  const threshold = ready() || scan.state === 'running' ? cut.threshold : null;
+  setBelowHeader(tree, threshold === null ? 'below' : `below ${cut.exact ? '' : '≈ '}${formatValue(threshold)}`);
   const overall = ready() ? cut.sparsity : null;
-  panel.paint({ fraction, colour, means: facts ? roleMeans(facts, fraction) : new Map() }, cut.threshold, node === PRUNABLE ? overall : fraction(node), overall);
-  status.cut(cut, facts);
+  panel.paint({ fraction, colour, means: facts ? roleMeans(facts, fraction) : new Map() }, threshold, node === PRUNABLE ? overall : fraction(node), overall);
+  status.cut(cut, ready() ? facts : null);
   // Read by the tests: how long the last repaint took, and what is shown.
   document.body.dataset.paintMs = (performance.now() - started).toFixed(1);
   document.body.dataset.exact = String(cut.exact !== null);
@@ -186,7 +190,7 @@ async function load(): Promise<void> {
     paintSoon();
     await tree.reload();
     document.body.dataset.ready = 'rows';
-    void call('jobs', {}).then((answer) => { jobs = answer.jobs.filter((job) => job.checkpoint === path); status.jobs(jobs.slice(-2)); }, () => undefined);
+    void call('jobs', {}).then((answer) => { jobs = answer.jobs.filter((job) => isOurs(job.checkpoint)); status.jobs(jobs.slice(-2)); }, () => undefined);
     await runScan();
   } catch (error) {
     if (mine === loadNumber) report(error);
@@ -211,7 +215,7 @@ async function runScan(): Promise<void> {
     await showHistogram();
   } catch (error) {
     if (mine !== loadNumber || !(error instanceof CallFailure)) return;
-    scan = { ...scan, state: error.code === 'cancelled' ? 'cancelled' : 'failed', message: error.sentence };
+    scan = { ...scan, state: error.code === 'cancelled' ? 'cancelled' : 'failed', message: '' };
     showScan();
     if (error.code !== 'cancelled') report(error);
   }
@@ -226,7 +230,6 @@ const refreshWhileScanning = throttle(() => {
   if (scan.state !== 'running') return;
   void tree.reload().catch(report);
   session.refresh();
-  if (!histogramShown) void showHistogram();
 }, 500);
 
 // ---- selection ----
@@ -256,20 +259,19 @@ function selectionChanged(selection: Selection): void {
   save();
 }
 
-let histogramShown = false;
 const showHistogramSoon = debounce(() => void showHistogram(), 50);
 async function showHistogram(): Promise<void> {
   const node = kept.selection?.node ?? PRUNABLE;
-  histogramShown = false;
+  const title = node === PRUNABLE ? 'prunable weights' : node.slice(2).replace('|', ', layer ');
+  // Asked before, this would start a scan of its own that nobody could cancel.
+  if (scan.state !== 'done') { panel.setHistogram(null, title, scan.state === 'failed' ? 'not scanned' : 'not scanned yet'); return; }
   try {
     const bars = await call('histogram', { path, id: node, bars: BARS });
     if ((kept.selection?.node ?? PRUNABLE) !== node) return;
-    histogramShown = true;
     panel.setHistogram(bars, '', '');
   } catch (error) {
     if ((kept.selection?.node ?? PRUNABLE) !== node || (error instanceof CallFailure && error.code === 'server-stopped')) return;
-    const title = node === PRUNABLE ? 'all prunable weights' : node.slice(2).replace('|', ' · layer ');
-    panel.setHistogram(null, title, scan.state === 'running' || scan.state === 'waiting' ? 'not scanned yet' : error instanceof CallFailure ? error.sentence : 'no histogram');
+    panel.setHistogram(null, title, error instanceof CallFailure ? error.sentence : 'no histogram');
   }
   paintSoon();
 }

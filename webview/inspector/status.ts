@@ -55,7 +55,7 @@ export function scanText(scan: ScanState): string {
       ? `scanning ${formatBytes(scan.done)} of ${formatBytes(scan.total)}${scan.bytesPerSecond > 0 ? `, ${formatBytes(scan.bytesPerSecond)}/s` : ''}` : 'scanning';
     case 'done': return scan.cached ? `${formatBytes(scan.total)} scanned before, exact` : `scanned ${formatBytes(scan.total)} in ${formatDuration(scan.seconds)}, exact`;
     case 'cancelled': return `scan cancelled at ${formatBytes(scan.done)} of ${formatBytes(scan.total)}`;
-    case 'failed': return `scan failed: ${scan.message}`;
+    case 'failed': return scan.message === '' ? 'scan failed' : `scan failed: ${scan.message}`;
   }
 }
 

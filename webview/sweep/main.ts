@@ -5,7 +5,7 @@ import { makePerplexity } from '../charts/perplexity';
 import { makeRuntime } from '../charts/runtime';
 import { makeSizes } from '../charts/sizes';
 import { button, checkbox, dropdown, makeProgress, progressRing, registerControls } from '../controls';
-import { h, setText, throttle } from '../dom';
+import { h, mount, setText, throttle } from '../dom';
 import { formatClock, grouped, plural } from '../format';
 import { onThemeChange, readTheme } from '../theme';
 import { cellsTable } from './cells';
@@ -56,7 +56,7 @@ const says = h('div', { class: 'says', 'aria-live': 'polite' });
 const command = h('code', { class: 'command' });
 const waiting = h('p', { class: 'waiting', hidden: true }, 'No cell has finished yet. The first is the dense model.');
 
-document.body.append(h('main', { class: 'app' },
+mount(h('main', { class: 'app' },
   h('header', { class: 'top' }, h('div', { class: 'head-line' }, title, setup, jobBox), progress.element), banner.element,
   h('div', { class: 'sweep-columns' },
     h('div', { class: 'main-column' },
