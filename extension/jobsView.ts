@@ -1,7 +1,9 @@
 /** Jobs as a person sees them: a progress notification with cancel, an item in the status bar, and what to do with the result. */
+import { existsSync } from 'node:fs';
 import * as vscode from 'vscode';
 import type { JobJson } from '../server/protocol/editor';
 import type { WinnowClient } from './client';
+import { outArgument, percentOf, progressText } from './jobText';
 
 export interface JobActions { openSweep(dir: string): void; inspect(target: string): Promise<void> }
 
@@ -11,6 +13,7 @@ export class JobsView implements vscode.Disposable {
   private readonly shown = new Map<string, Shown>();
   private readonly running = new Map<string, JobJson>();
   private readonly told = new Set<string>();
+  private readonly unopened = new Set<string>();
   private readonly item = vscode.window.createStatusBarItem('winnow.jobs', vscode.StatusBarAlignment.Left, 50);
   private readonly subscriptions: vscode.Disposable[];
 
@@ -20,8 +23,16 @@ export class JobsView implements vscode.Disposable {
     this.subscriptions = [this.item, client.onEvent((pushed) => { if (pushed.event === 'jobChanged') this.changed(pushed.payload.job); })];
   }
 
+  /** A job that was started in this window: its sweep opens as soon as there is something to see. */
+  started(job: JobJson): void {
+    if (job.kind === 'sweep') this.unopened.add(job.id);
+    this.changed(job);
+  }
+
   changed(job: JobJson): void {
     if (job.state === 'running') {
+      const out = outArgument(job);
+      if (job.progress && out && existsSync(out) && this.unopened.delete(job.id)) this.actions.openSweep(out);
       this.running.set(job.id, job);
       this.show(job).report(job);
     } else {
@@ -114,15 +125,3 @@ export class JobsView implements vscode.Disposable {
 }
 
 const ICONS: Readonly<Record<JobJson['state'], string>> = { running: 'sync~spin', done: 'check', failed: 'error', cancelled: 'circle-slash', lost: 'question' };
-
-const percentOf = ({ progress }: JobJson): number | null => (progress && progress.total ? Math.min(100, (progress.done / progress.total) * 100) : null);
-
-/** `scan 42 %`, `evaluating 3 of 12 windows, 31.2`. */
-export function progressText(job: JobJson): string {
-  const { progress } = job;
-  if (!progress) return 'starting';
-  const percent = percentOf(job);
-  const much = percent === null ? '' : progress.unit === 'bytes' ? ` ${Math.floor(percent)} %` : ` ${progress.done} of ${progress.total} ${progress.unit}`;
-  return `${progress.stage}${much}${progress.note ? `, ${progress.note}` : ''}`;
-}
-

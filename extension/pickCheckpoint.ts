@@ -1,7 +1,7 @@
 /** Which checkpoint is meant: what was pointed at, else a bounded look at the workspace, else an open dialog. */
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { modelsOf } from './targets';
 import { checkpointAt, hasWeights, isWeightName } from '../server/language/siblings';
 
 /** Files looked for; a workspace with more is browsed by dialog. */
@@ -20,13 +20,6 @@ export async function checkpointOf(argument: unknown, title: string): Promise<st
   if (found.ok) return found.path;
   void vscode.window.showWarningMessage(found.sentence);
   return null;
-}
-
-/** One entry a model: a folder with a config or with several weight files, else the file itself. */
-export function modelsOf(files: readonly string[]): string[] {
-  const byFolder = new Map<string, string[]>();
-  for (const file of files) byFolder.set(path.dirname(file), [...(byFolder.get(path.dirname(file)) ?? []), file]);
-  return [...byFolder].flatMap(([folder, inside]) => (existsSync(path.join(folder, 'config.json')) || inside.some((file) => file.endsWith('.index.json')) ? [folder] : inside)).sort();
 }
 
 async function pick(title: string): Promise<string | null> {

@@ -34,7 +34,7 @@ export class SweepPanels implements vscode.WebviewPanelSerializer {
   private fill(panel: vscode.WebviewPanel, dir: string): void {
     const host = this.host(), { context } = host;
     this.panels.set(dir, panel);
-    panel.title = `Sweep: ${path.basename(dir)}`;
+    panel.title = this.titleOf(dir);
     panel.iconPath = vscode.Uri.joinPath(context.extensionUri, 'media', 'sweep.svg');
     panel.webview.options = webviewOptions(context.extensionUri);
     const bridge = bindWebview(host, panel.webview, 'sweep', dir);
@@ -46,6 +46,12 @@ export class SweepPanels implements vscode.WebviewPanelSerializer {
       this.remember(rest);
     });
     panel.webview.html = webviewHtml(panel.webview, context.extensionUri, 'sweep', panel.title);
+  }
+
+  /** Two sweeps of one name are told apart: the title is how a reload finds the folder again. */
+  private titleOf(dir: string): string {
+    const taken = this.remembered(), base = `Sweep: ${path.basename(dir)}`;
+    for (let i = 1; ; i++) { const title = i === 1 ? base : `${base} (${i})`; if (taken[title] === undefined || taken[title] === dir) return title; }
   }
 
   private remembered(): Record<string, string> { return this.host().context.workspaceState.get<Record<string, string>>(REMEMBERED, {}); }

@@ -1,4 +1,4 @@
-/** Where results go: names beside the checkpoint, as the command line chooses them. Knows no vscode. */
+/** What the checkpoints of a folder are, and where results go: names beside them, as the command line chooses. Knows no vscode. */
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 
@@ -31,4 +31,11 @@ export function besideName(checkpoint: string, suffix: string, fallback: string)
 export function freeName(target: string): string {
   if (!existsSync(target)) return target;
   for (let i = 2; ; i++) if (!existsSync(`${target}-${i}`)) return `${target}-${i}`;
+}
+
+/** One entry a model: a folder with a config or with several weight files, else the file itself. */
+export function modelsOf(files: readonly string[]): string[] {
+  const byFolder = new Map<string, string[]>();
+  for (const file of files) byFolder.set(path.dirname(file), [...(byFolder.get(path.dirname(file)) ?? []), file]);
+  return [...byFolder].flatMap(([folder, inside]) => (existsSync(path.join(folder, 'config.json')) || inside.some((file) => file.endsWith('.index.json')) ? [folder] : inside)).sort();
 }

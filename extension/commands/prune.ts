@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import { percent } from '../../server/language/lenses';
+import { percent } from '../../server/language/percent';
 import type { Host } from '../host';
 import { checkpointOf } from '../pickCheckpoint';
 import { commonFlags, readLevels } from '../settings';
@@ -39,7 +39,7 @@ export async function prune(host: Host, argument: unknown): Promise<{ started: b
   const args = ['prune', checkpoint, ...amount, ...flags, '--out', replace ? wanted : other, ...(replace ? ['--force'] : []), ...commonFlags()];
   const job = await host.client.call('startJob', { kind: 'prune', checkpoint, args, title: `Prune ${facts.name} to ${percent(sparsity)}` });
   host.log.info(`job ${job.id}: winnow ${args.join(' ')}`);
-  host.jobs.changed(job);
+  host.jobs.started(job);
   return { started: true };
 }
 

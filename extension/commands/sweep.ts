@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import { percent } from '../../server/language/lenses';
+import { percent } from '../../server/language/percent';
 import type { Host } from '../host';
 import { checkpointOf } from '../pickCheckpoint';
 import { commonFlags, readLevels, readLimit } from '../settings';
@@ -37,7 +37,7 @@ async function start(host: Host, checkpoint: string, words: string[], title: str
   const args = [...words, ...commonFlags()];
   const job = await host.client.call('startJob', { kind: 'sweep', checkpoint, args, title });
   host.log.info(`job ${job.id}: winnow ${args.join(' ')}`);
-  host.jobs.changed(job);
+  host.jobs.started(job);
   return { started: true };
 }
 

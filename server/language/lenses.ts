@@ -2,6 +2,7 @@
 import path from 'node:path';
 import type { Recipe } from './recipe';
 import { parseRecipe, type KnownIds } from './recipe';
+import { percent } from './percent';
 import { readModifierRecipe } from './modifierRecipe';
 import type { DocumentKind } from './siblings';
 
@@ -17,9 +18,6 @@ export interface Lens {
   readonly command: 'winnow.inspect' | 'winnow.prune' | 'winnow.sweep';
   readonly argument: string | PruneArgument | SweepArgument;
 }
-
-/** 0.5 -> `50 %`, 0.999 -> `99.9 %`, 1e-3 -> `0.1 %`. */
-export const percent = (fraction: number): string => `${Number((fraction * 100).toPrecision(6))} %`;
 
 /** The recipe's checkpoint as an absolute path. */
 export const checkpointOf = (file: string, recipe: Pick<Recipe, 'checkpoint'>): string => path.resolve(path.dirname(file), recipe.checkpoint);

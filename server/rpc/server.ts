@@ -45,6 +45,7 @@ export function runServer(folder: string): void {
     return { capabilities: { textDocumentSync: TextDocumentSyncKind.Incremental, codeLensProvider: {} }, serverInfo: { name: 'winnow' } };
   });
   connection.onInitialized(() => {
+    engine.warm();
     const ended = endedMeanwhile ?? [];
     endedMeanwhile = null;
     for (const job of [...ended, ...(jobs?.list() ?? []).filter(({ state }) => state === 'running')]) emit('jobChanged', { job });

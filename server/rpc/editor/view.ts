@@ -39,8 +39,8 @@ export function makeView(model: Model): ModelView {
     const list = byGroup.get(tensor.role.group);
     if (list) list.push(tensor); else byGroup.set(tensor.role.group, [tensor]);
   }
-  // Files are often sorted by name (h.0, h.1, h.10): the order of the model is embeddings, blocks by number, the rest.
-  const rank = ({ role }: ViewTensor): number => (role.layer !== null ? 1 : role.role === 'embedding' || role.role === 'position' ? 0 : 2);
+  // Files are often sorted by name (h.0, h.1, h.10): the order of the model is embeddings, positions, blocks by number, the rest.
+  const rank = ({ role }: ViewTensor): number => (role.layer !== null ? 1 : role.role === 'embedding' ? 0 : role.role === 'position' ? 0.5 : 2);
   const groups = [...byGroup].map(([name, members], at) => ({ group: { id: `g:${name}`, name, layer: members[0].role.layer, tensors: members }, at, rank: rank(members[0]) }))
     .sort((a, b) => a.rank - b.rank || (a.group.layer ?? 0) - (b.group.layer ?? 0) || a.at - b.at).map(({ group }) => group);
 
