@@ -106,13 +106,17 @@ export interface RuntimeJson {
   /** What the interval says. */
   verdict: 'no difference' | 'faster' | 'slower' | 'not decided';
   pairs: number;
+  /** Relative margin of `no difference`. */
+  margin: number;
   context: number;
   threads: number;
   provider: string;
 }
 
 export interface SweepCellJson {
+  /** Sparsity asked; 0 is the baseline. */
   level: number;
+  /** `dense` for the baseline. */
   method: string;
   scope: 'global' | 'tensor' | 'row';
   pattern: string;
@@ -130,6 +134,7 @@ export interface SweepCellJson {
   verdict: 'no difference' | 'better' | 'worse' | 'not decided' | null;
   /** Size on disk of the weights: as they are, and in three compressed forms. */
   bytes: { dense: number; deflate: number; bitmask: number; csr: number };
+  /** Of the baseline: against itself, a control that must say `no difference`. */
   runtime: RuntimeJson | null;
   seconds: number;
   /** Why there is no value, e.g. a NaN perplexity. */
@@ -146,6 +151,8 @@ export interface SweepJson {
     /** Relative margin of `no difference`. */
     margin: number; seed: number; threads: number; winnow: string; started: string;
   };
+  /** What each text was: numbers of two texts are never compared. */
+  texts: { benchmark: string; tokens: number; scoredTokens: number; windows: number; textSha256: string }[];
   cells: SweepCellJson[];
 }
 
@@ -224,7 +231,8 @@ export interface CellSpecificationJson {
 /** What `winnow cell` prints; RESULT.json holds the same and the losses lie beside it as Float32. */
 export interface CellJson extends SweepCellJson { out: string; losses: string | null }
 
-export interface ReportJson { out: string; files: string[] }
+/** `findings` are sentences in Markdown: what the numbers say. */
+export interface ReportJson { out: string; files: string[]; findings: string[] }
 
 /** Verb -> what it prints. */
 export interface VerbOutputs {

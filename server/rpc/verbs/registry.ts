@@ -18,8 +18,10 @@ export const verbs: readonly VerbEntry[] = [
   entry('stats', async () => (await import('./stats')).stats),
   entry('prune', async () => (await import('./prune')).prune),
   entry('eval', async () => (await import('./eval')).evaluate),
+  entry('sweep', async () => (await import('./sweep')).sweep),
   entry('compare', async () => (await import('./compare')).compare),
   entry('convert', async () => (await import('./convert')).convert),
+  entry('cell', async () => (await import('./cell')).cell),
   entry('report', async () => (await import('./report')).report),
   entry('reproduce', async () => (await import('./reproduce')).reproduce),
 ];

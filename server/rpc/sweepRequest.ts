@@ -1,0 +1,131 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { CheckpointError } from '../core/errors';
+import { findBenchmark, locateBenchmark, readBenchmark } from '../core/evaluation/benchmarks';
+import { evaluable, textBenchmark } from '../core/evaluation/prepareText';
+import { findProtocol } from '../core/evaluation/protocols';
+import type { Model } from '../core/models/contract';
+import { scopes } from '../core/pruning/contract';
+import type { Scope } from '../core/pruning/contract';
+import { parsePattern } from '../core/pruning/pattern';
+import { pruningMethods } from '../core/pruning/registry';
+import { providers } from '../core/runtime/contract';
+import type { Provider } from '../core/runtime/contract';
+import { DEFAULT_LEVELS } from '../core/sweep/plan';
+import type { SweepRequest } from '../core/sweep/plan';
+import { MAX_RECIPE_CHARACTERS, parseRecipe } from '../language/recipe';
+import type { Recipe } from '../language/recipe';
+import { suggestion } from './arguments';
+import type { Arguments, VerbContext } from './verbs/contract';
+
+const MAX_SEED = 2 ** 32 - 1;
+const MAX_TOKENS = 2 ** 24;
+
+const usage = (detail: string): CheckpointError => new CheckpointError('usage', {}, detail);
+
+/** What is asked for before the model is opened: from flags, else from the recipe, else null for a default. */
+export interface SweepWish {
+  readonly checkpoint: string;
+  readonly out: string | null;
+  readonly methods: readonly string[];
+  readonly levels: readonly number[] | null;
+  readonly scope: Scope | null;
+  readonly pattern: string;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly seed: number;
+  /** Null: the default benchmark. */
+  readonly benchmarks: readonly string[] | null;
+  readonly protocol: string | null;
+  readonly context: number | null;
+  readonly stride: number | null;
+  readonly limit: number | null;
+  readonly provider: Provider | 'auto';
+}
+
+/** Comma lists of one flag, given once or several times; undefined when absent. */
+function list(args: Arguments, ...flags: string[]): string[] | undefined {
+  const given = flags.filter((flag) => args.has(flag));
+  if (given.length > 1) throw usage(`--${given[0]} and --${given[1]} say the same; give one`);
+  return given.length === 0 ? undefined : args.many(given[0]).flatMap((text) => text.split(',')).map((text) => text.trim()).filter((text) => text !== '');
+}
+
+function levelsOf(texts: readonly string[] | undefined): number[] | undefined {
+  return texts?.map((text) => {
+    const level = /^(\d+\.?\d*|\.\d+)(e-?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+    if (!(level >= 0 && level <= 1)) throw usage(`--levels takes fractions from 0 to 1 with commas between, not \`${text}\`; 0.5 prunes half`);
+    return level;
+  });
+}
+
+function readRecipe(file: string): Recipe {
+  if (statSync(file).size > 4 * MAX_RECIPE_CHARACTERS) throw new CheckpointError('recipe-invalid', { file }, 'it is too long for a recipe');
+  const { recipe, diagnostics } = parseRecipe(readFileSync(file, 'utf8'), { methods: pruningMethods.map(({ id }) => id), providers: ['auto', ...providers] });
+  const error = diagnostics.find(({ severity }) => severity === 'error');
+  if (!recipe || error) throw new CheckpointError('recipe-invalid', { file, line: error?.line ?? 1, ...(error?.key ? { key: error.key } : {}) }, (error?.message ?? 'it cannot be read').replace(/\.$/, ''));
+  return recipe;
+}
+
+/** Reads flags and, where the word is a recipe, the recipe; a flag goes before a key. @throws CheckpointError `usage`, `recipe-invalid`, `not-found` */
+export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): SweepWish {
+  const word = path.resolve(context.cwd, args.positional[0]);
+  const isRecipe = /\.ya?ml$/i.test(word);
+  if (isRecipe && !existsSync(word)) throw new CheckpointError('not-found', { file: word }, '');
+  const recipe = isRecipe ? readRecipe(word) : null;
+  const beside = (text: string): string => path.resolve(path.dirname(word), text);
+  const text = args.text('text'), named = list(args, 'benchmarks', 'benchmark');
+  if (text !== undefined && named !== undefined) throw usage('give --text or --benchmarks, not both');
+  const scope = args.text('scope') ?? recipe?.scope ?? null;
+  if (scope !== null && !scopes.includes(scope as Scope)) throw usage(`--scope takes ${scopes.join(', ')}, not \`${scope}\`${suggestion(scope, scopes)}`);
+  const provider = args.text('provider') ?? recipe?.provider ?? 'auto';
+  if (provider !== 'auto' && !providers.includes(provider as Provider)) throw new CheckpointError('unknown-provider', { key: provider }, `\`${provider}\`${suggestion(provider, providers)}`);
+  const calibration = ['calibration', 'calibration-samples', 'calibration-length'].find((flag) => args.has(flag));
+  if (calibration !== undefined) throw usage(`--${calibration} is for methods that need calibration; none of this version does`);
+  const out = args.text('out');
+  return {
+    checkpoint: recipe ? beside(recipe.checkpoint) : word,
+    out: out !== undefined ? path.resolve(context.cwd, out) : recipe?.out ? beside(recipe.out) : null,
+    methods: list(args, 'methods', 'method') ?? (recipe ? [recipe.method] : ['magnitude']),
+    levels: levelsOf(list(args, 'levels', 'sparsity')) ?? recipe?.levels ?? null,
+    scope: scope as Scope | null,
+    pattern: args.text('pattern') ?? recipe?.pattern ?? 'unstructured',
+    include: args.has('include') ? args.many('include') : recipe?.include ?? [],
+    exclude: args.has('exclude') ? args.many('exclude') : recipe?.exclude ?? [],
+    seed: args.integer('seed', 0, MAX_SEED) ?? recipe?.seed ?? 0,
+    benchmarks: text !== undefined ? [textBenchmark(path.resolve(context.cwd, text))] : named ?? (recipe?.text ? [textBenchmark(beside(recipe.text))] : recipe?.benchmarks ?? null),
+    protocol: args.text('protocol') ?? recipe?.protocol ?? null,
+    context: args.integer('context', 1, MAX_TOKENS) ?? recipe?.context ?? null,
+    stride: args.integer('stride', 1, MAX_TOKENS) ?? recipe?.stride ?? null,
+    limit: args.integer('limit', 1, MAX_TOKENS) ?? recipe?.limit ?? null,
+    provider: provider as Provider | 'auto',
+  };
+}
+
+/** WikiText-2 where it is on this machine, else the text that ships with Winnow. */
+const defaultBenchmark = (dataFolder: string | null): string => locateBenchmark(findBenchmark('wikitext-2-raw'), dataFolder) === null ? 'sample' : 'wikitext-2-raw';
+
+/** Benchmarks that are there, each text once: two names for one text are one benchmark. */
+function distinctTexts(ids: readonly string[], dataFolder: string | null): string[] {
+  const seen = new Set<string>();
+  return ids.filter((id) => {
+    const known = id.startsWith('text:') ? null : findBenchmark(id).sha256;
+    if (known === null && !id.startsWith('text:')) return true;
+    if (known !== null && locateBenchmark(findBenchmark(id), dataFolder) === null) readBenchmark(id, dataFolder); // throws where it was looked for
+    const text = known ?? id;
+    return !seen.has(text) && Boolean(seen.add(text));
+  });
+}
+
+/** Fills in what depends on the model. @throws CheckpointError as `prepareText` does for protocol, context and benchmarks */
+export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, context: Pick<VerbContext, 'threads' | 'dataFolder'>, runtime: boolean): SweepRequest {
+  const architecture = evaluable(model);
+  const protocol = findProtocol(wish.protocol, architecture.kind);
+  const longest = architecture.maxContext(model.checkpoint.config ?? {});
+  const window = wish.context ?? protocol.defaults(longest).context;
+  if (window > longest) throw new CheckpointError('context-too-long', { file: model.checkpoint.path }, `${window} tokens asked, the model has ${longest} positions`);
+  return {
+    checkpoint: wish.checkpoint, methods: wish.methods, levels: wish.levels ?? DEFAULT_LEVELS, scope: wish.scope, pattern: parsePattern(wish.pattern),
+    include: wish.include, exclude: wish.exclude, seed: wish.seed, benchmarks: distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder),
+    protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, runtime,
+  };
+}

@@ -1,0 +1,29 @@
+import type { RuntimeJson, SweepCellJson } from '../protocol/verbs';
+import { printable } from './progressBar';
+import * as words from '../core/report/words';
+
+/** Numbers of a sweep in the words of the report, for a terminal. */
+const toNumber = (value: number | string): number => Number(value);
+
+/** `magnitude, global`, `magnitude, global, 2:4`, `dense`. */
+export const cellLabel = (cell: SweepCellJson): string =>
+  cell.level === 0 ? 'dense' : printable([cell.method, cell.scope, ...(cell.pattern === 'unstructured' ? [] : [cell.pattern])].join(', '));
+
+export const percentOf = (fraction: number | null): string => fraction === null ? '' : words.percent(fraction);
+
+export function perplexity(cell: SweepCellJson): string {
+  if (cell.value === null) return cell.problem?.code ?? '';
+  return words.withError(toNumber(cell.value), cell.standardError === null ? null : toNumber(cell.standardError));
+}
+
+export function against(cell: SweepCellJson, margin: number): string {
+  if (!cell.ratioToBaseline) return '';
+  const { value, low, high } = cell.ratioToBaseline;
+  return words.ratio({ value: toNumber(value), low: toNumber(low), high: toNumber(high) }, cell.verdict === 'no difference' ? margin : null);
+}
+
+export function runtimeWords(runtime: RuntimeJson | null): string {
+  if (!runtime) return '';
+  const { value, low, high } = runtime.ratio;
+  return words.timeRatio({ value: toNumber(value), low: toNumber(low), high: toNumber(high) }, runtime.verdict);
+}

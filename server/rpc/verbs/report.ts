@@ -1,0 +1,54 @@
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { CheckpointError } from '../../core/errors';
+import { reportCsv } from '../../core/report/csv';
+import { findings } from '../../core/report/findings';
+import { reportMarkdown } from '../../core/report/markdown';
+import { perplexityPlot, sizePlot, timePlot } from '../../core/report/plots';
+import { benchmarkName, benchmarksOf } from '../../core/report/series';
+import { writeWhole } from '../../core/sweep/cellJson';
+import { encodeJson } from '../encode';
+import { printable } from '../progressBar';
+import { summaryOfFolder, sweepJson } from '../sweepJson';
+import type { Verb } from './contract';
+
+/** `winnow report`: a finished (or still running) sweep as Markdown, CSV, JSON and pictures. */
+export const report: Verb<'report'> = {
+  name: 'report',
+  usage: 'SWEEP_DIR [--out FILE.md]',
+  summary: 'Write a sweep as Markdown with plots, and beside it as CSV and JSON.',
+  flags: [{ name: 'out', value: 'FILE.md', help: 'the Markdown file; the others get its name (default: report.md in the sweep)' }],
+  positional: [1, 1],
+
+  async *run(args, context) {
+    const folder = path.resolve(context.cwd, args.positional[0]);
+    const summary = summaryOfFolder(folder);
+    if (summary.cells.length === 0) throw new CheckpointError('not-a-sweep', { file: folder }, 'no cell is finished yet');
+    const given = args.text('out');
+    if (given !== undefined && !/\.(md|markdown)$/i.test(given)) throw new CheckpointError('usage', {}, `--out is a Markdown file, e.g. report.md, not \`${given}\``);
+    const out = given === undefined ? path.join(folder, 'report.md') : path.resolve(context.cwd, given);
+    if (existsSync(out) && statSync(out).isDirectory()) throw new CheckpointError('target-exists', { file: out }, 'it is a folder');
+    mkdirSync(path.dirname(out), { recursive: true });
+    const stem = out.replace(/\.\w+$/, '');
+    const files = new Map<string, string>();
+    const add = (suffix: string, text: string): string => {
+      files.set(`${stem}${suffix}`, text);
+      return path.basename(`${stem}${suffix}`);
+    };
+    const benchmarks = benchmarksOf(summary);
+    const slug = (benchmark: string): string => benchmarks.length === 1 ? '' : `-${benchmarkName(benchmark).replace(/[^\w.-]+/g, '_').slice(0, 60)}`;
+    const perplexity = benchmarks.map((benchmark) => ({ benchmark, file: add(`-perplexity${slug(benchmark)}.svg`, perplexityPlot(summary, benchmark)) }));
+    const size = add('-size.svg', sizePlot(summary)), timed = timePlot(summary);
+    const time = timed === null ? null : add('-time.svg', timed);
+    files.set(out, reportMarkdown(summary, { perplexity, size, time }));
+    add('.csv', reportCsv(summary));
+    add('.json', `${encodeJson(sweepJson(summary))}\n`);
+    let done = 0;
+    for (const [file, text] of files) {
+      writeWhole(file, text);
+      yield { stage: 'report', done: ++done, total: files.size, unit: 'files' };
+    }
+    return { out, files: [...files.keys()], findings: findings(summary) };
+  },
+  text: ({ findings: said, files }) => [...said.map((sentence) => sentence.replaceAll('**', '')), ...(said.length > 0 ? [''] : []), ...files.map(printable)].join('\n'),
+};
