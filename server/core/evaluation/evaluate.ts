@@ -23,9 +23,9 @@ export async function* evaluateModel(model: Model, request: EvaluationRequest, s
   yield { stage: 'tokenize', done: 0, total: null, unit: 'tokens' };
   const prepared = prepareText(model, request);
   const graph = architecture.buildGraph(model.checkpoint, { masking: 'none', maskable: [], context: prepared.setup.context });
-  const provider = await chooseProvider(request.provider);
   checkMemory(graph, tokensAtOnce(prepared));
-  const session = await openSession(graph, { provider, threads: request.threads, prepacking: false });
+  const provider = await chooseProvider(request.provider);
+  const session = await openSession(graph, { provider, threads: request.threads, prepacking: false }, signal);
   try {
     return yield* evaluateWith(session, prepared, null, signal);
   } catch (error) {

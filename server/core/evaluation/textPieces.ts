@@ -40,8 +40,12 @@ function normalizerIsLocal(normalizer: unknown): boolean {
   if (!isObject(normalizer)) return false;
   switch (normalizer.type) {
     case 'Sequence': return Array.isArray(normalizer.normalizers) && normalizer.normalizers.every(normalizerIsLocal);
-    case 'Prepend': case 'NFC': case 'NFD': case 'NFKC': case 'NFKD': return true;
-    case 'Replace': return isObject(normalizer.pattern) && typeof normalizer.pattern.String === 'string' && [...normalizer.pattern.String].length === 1;
+    // Precompiled is SentencePiece's table of characters and short clusters; none of them ends in a blank after a letter.
+    case 'Prepend': case 'NFC': case 'NFD': case 'NFKC': case 'NFKD': case 'Precompiled': return true;
+    case 'Replace':
+      if (!isObject(normalizer.pattern)) return false;
+      // Runs of blanks lie wholly in the piece that begins with them.
+      return normalizer.pattern.Regex === ' {2,}' || (typeof normalizer.pattern.String === 'string' && [...normalizer.pattern.String].length === 1);
     default: return false;
   }
 }

@@ -184,6 +184,9 @@ def tokenizer_goldens():
             raw = (SHARED / file).read_bytes().decode()
             out["shared"].append({"folder": folder, "file": file, "joined": join, **ids_entry(tokenizer(joined(raw) if join else raw, add_special_tokens=False).input_ids)})
         out["shared"].append({"folder": folder, "file": "odd_text.txt", "joined": False, **ids_entry(tokenizer(text, add_special_tokens=False).input_ids)})
+    # AutoTokenizer of transformers 5 rebuilds T5's pre-tokeniser; here the file as the Rust library reads it.
+    t5 = Tokenizer.from_file(str(SHARED / "tokenizers/t5/tokenizer.json"))
+    out["shared"].append({"folder": "tokenizers/t5", "file": "odd_text.txt", "joined": False, **ids_entry(t5.encode(text, add_special_tokens=False).ids)})
     return out
 
 

@@ -54,7 +54,7 @@ for (const expected of known.sample) {
 }
 
 for (const expected of known.shared) {
-  test(`${expected.folder} gives transformers' ${expected.count} ids of ${expected.file}${expected.joined ? ', rows joined' : ''}`, { skip: skipWithout(sharedIsThere, '../shared') }, () => {
+  test(`${expected.folder} gives the reference's ${expected.count} ids of ${expected.file}${expected.joined ? ', rows joined' : ''}`, { skip: skipWithout(sharedIsThere, '../shared') }, () => {
     const text = expected.file === 'odd_text.txt' ? oddText : readFileSync(path.join(shared, expected.file), 'utf8');
     assertIds(loadTokenizer(path.join(shared, expected.folder)).encode(expected.joined ? joinRows(text) : text), expected, expected.folder);
   });
