@@ -15,7 +15,7 @@ const TOLERATED = 1.05;
 export const isBaseline = (cell: SweepCellJson): boolean => cell.level === 0;
 
 /** "text:/home/me/moby.txt" is called by its file. */
-export const benchmarkName = (id: string): string => (id.startsWith('text:') ? id.slice(id.lastIndexOf('/') + 1).replace('text:', '') : id);
+export const benchmarkName = (id: string): string => (id.startsWith('text:') ? id.slice(5).split(/[\\/]/).at(-1) ?? id : id);
 
 /** "magnitude, global", "sparsegpt, 2:4". */
 export function methodName(cell: SweepCellJson): string {

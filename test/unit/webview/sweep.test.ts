@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { SweepCellJson, SweepJson } from '../../../server/protocol/verbs';
+import { againstDense, benchmarkName, methodName, ratioText, sentencesOf, timeText, topicsOf, valueText } from '../../../webview/sweep/model';
+import type { Sentence } from '../../../webview/sweep/model';
+
+const plain = (text: string): string => text.replaceAll(' ', ' ');
+const read = (sentence: Sentence): string => plain(sentence.map((part) => (typeof part === 'string' ? part : part.strong)).join(''));
+
+function cell(part: Partial<SweepCellJson> & { ratio?: [number, number, number] }): SweepCellJson {
+  const { ratio, ...rest } = part;
+  return {
+    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', benchmark: 'wikitext-2-raw', protocol: 'hf-stride', achieved: part.level ?? 0.5, achievedTotal: 0.4, threshold: 0.1, value: 30, meanLoss: 3.4,
+    standardError: 0.5, standardErrorIid: 0.1, ratioToBaseline: ratio ? { value: ratio[0], low: ratio[1], high: ratio[2] } : null, verdict: null, bytes: { dense: 100, deflate: 60, bitmask: 55, csr: 110 }, runtime: null, seconds: 1, problem: null, ...rest,
+  };
+}
+const dense = cell({ level: 0, method: 'dense', achieved: 0 });
+const sweep = (cells: SweepCellJson[]): SweepJson => ({ checkpoint: '/m', out: '/s', setup: { margin: 0.005 } as SweepJson['setup'], cells });
+
+test('cells of one text and protocol make one topic, a series a method, each from the dense model on', () => {
+  const topics = topicsOf(sweep([dense, cell({ level: 0.9, value: 'NaN' }), cell({ level: 0.5 }), cell({ method: 'wanda', scope: 'row' }), cell({ level: 0, benchmark: 'text:/x/moby.txt', protocol: 'mlm-pll' })]));
+  assert.equal(topics.length, 2);
+  assert.deepEqual(topics[0].series.map((series) => [series.name, series.points.map((point) => point.level)]), [['magnitude', [0, 0.5, 0.9]], ['wanda', [0, 0.5]]]);
+  assert.equal(topics[0].series[0].points[2].value, null);
+  assert.equal(topics[0].metric, 'perplexity');
+  assert.equal(topics[1].metric, 'pseudo-perplexity');
+  assert.equal(topics[1].title, 'moby.txt · mlm-pll');
+});
+
+test('one method in two scopes is told apart by its scope', () => {
+  const [topic] = topicsOf(sweep([dense, cell({}), cell({ scope: 'tensor' }), cell({ pattern: '2:4' })]));
+  assert.deepEqual(topic.series.map((series) => series.name), ['magnitude, global', 'magnitude, tensor', 'magnitude, 2:4']);
+  assert.equal(methodName(dense), 'dense');
+});
+
+test('verdicts in words', () => {
+  const rows: [SweepCellJson, string][] = [
+    [dense, ''], [cell({ ratio: [1.001, 0.999, 1.003], verdict: 'no difference' }), 'no difference (± 0.5 %)'], [cell({ ratio: [1.241, 1.233, 1.249], verdict: 'worse' }), '+24.1 % (23.3 … 24.9)'],
+    [cell({ ratio: [0.905, 0.899, 0.91], verdict: 'better' }), '−9.5 % (−10.1 … −9.0)'], [cell({ ratio: [132, 126, 139], verdict: 'worse' }), '× 132 (126 … 139)'], [cell({ ratio: [1.004, 0.998, 1.01], verdict: 'not decided' }), 'not decided, +0.4 % (−0.2 … 1.0)'],
+    [cell({ value: 'NaN', problem: { code: 'x', where: {}, detail: '' } }), 'no value'], [cell({}), '–']];
+  for (const [given, expected] of rows) assert.equal(plain(againstDense(given, 0.005)), expected);
+  assert.equal(plain(ratioText({ value: 2606, low: 2578, high: 2631 })), '× 2,606 (2,578 … 2,631)');
+  assert.equal(ratioText({ value: 'Infinity', low: 1, high: 'Infinity' }), 'Infinity');
+});
+
+test('a value has its 95 % interval behind it, and text for what is no number', () => {
+  assert.deepEqual(valueText(cell({ value: 31.2, standardError: 0.4439 })), { value: '31.20', error: '± 0.9' });
+  assert.deepEqual(valueText(cell({ value: 31.2, standardError: null })), { value: '31.20', error: '' });
+  assert.deepEqual(valueText(cell({ value: 'NaN' })), { value: 'NaN', error: '' });
+});
+
+test('the sentences say only what an interval decides', () => {
+  const runtime = (low: number, high: number): SweepCellJson['runtime'] => ({ medianMs: 1, baselineMedianMs: 1, ratio: { value: (low + high) / 2, low, high }, verdict: low > 1 ? 'slower' : 'no difference', pairs: 9, context: 64, threads: 2, provider: 'cpu' });
+  const cells = [dense, cell({ level: 0.1, ratio: [1.001, 0.999, 1.003], verdict: 'no difference', bytes: { dense: 100, deflate: 90, bitmask: 101, csr: 180 }, runtime: runtime(0.99, 1.01) }), cell({ level: 0.5, ratio: [1.24, 1.23, 1.25], verdict: 'worse', runtime: runtime(0.98, 1.02) })];
+  const [topic] = topicsOf(sweep(cells));
+  assert.deepEqual(sentencesOf(topic).map(read), [
+    'Up to 10 % can go within +5 % perplexity (magnitude); 50 % costs +24.0 % (23.0 … 25.0).',
+    'Against dense, a bitmask saves space from 50 %, CSR at no level measured.',
+    'Zeros do not make dense kernels faster: the interval of every level holds 1.00.']);
+  const rivals = topicsOf(sweep([dense, cell({ ratio: [1.24, 1.23, 1.25] }), cell({ method: 'wanda', scope: 'row', ratio: [1.12, 1.11, 1.13] }), cell({ method: 'near', ratio: [1.5, 1.1, 1.9] })]))[0];
+  const said = sentencesOf(rivals).map(read);
+  assert.ok(said.some((text) => text === 'wanda is better than magnitude at 50 %: −9.7 % perplexity.'), said.join('\n'));
+  assert.ok(!said.some((text) => text.includes('better than near')));
+  const overlapping = topicsOf(sweep([dense, cell({ ratio: [1.24, 1.1, 1.4] }), cell({ method: 'wanda', ratio: [1.12, 1.0, 1.3] })]))[0];
+  assert.ok(!sentencesOf(overlapping).map(read).some((text) => text.includes('better')));
+});
+
+test('a level without a value is said with its reason, and nothing is claimed before there is anything', () => {
+  const [topic] = topicsOf(sweep([dense, cell({ level: 0.99, value: 'NaN', problem: { code: 'loss-not-finite', where: {}, detail: 'NaN in window 3' } })]));
+  const said = sentencesOf(topic).map(read);
+  assert.ok(said.includes('magnitude, global at 99 % has no value: NaN in window 3.'));
+  assert.deepEqual(sentencesOf(topicsOf(sweep([dense]))[0]), []);
+  assert.deepEqual(topicsOf(sweep([])), []);
+});
+
+test('times and names', () => {
+  assert.equal(timeText(dense), '');
+  assert.equal(timeText(cell({})), '–');
+  assert.equal(benchmarkName('text:/home/me/moby.txt'), 'moby.txt');
+  assert.equal(benchmarkName('text:moby.txt'), 'moby.txt');
+  assert.equal(benchmarkName('text:C:\\a\\moby.txt'), 'moby.txt');
+  assert.equal(benchmarkName('sample'), 'sample');
+});
