@@ -3,7 +3,7 @@ export interface Progress {
   readonly stage: string;
   readonly done: number;
   readonly total: number | null;
-  readonly unit: 'bytes' | 'tensors' | 'windows' | 'cells' | 'files' | 'tokens';
+  readonly unit: 'bytes' | 'tensors' | 'windows' | 'cells' | 'files' | 'tokens' | 'providers';
   /** A short running remark, e.g. the perplexity so far. */
   readonly note?: string;
 }

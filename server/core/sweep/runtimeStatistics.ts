@@ -42,7 +42,7 @@ export function runtimeVerdict({ low, high }: Interval, margin = RUNTIME_MARGIN)
 }
 
 /** How long pairs go on: until the interval is narrow enough to decide, within the bounds. Stops on width alone, never on the sign. */
-export const PAIRS = { least: 15, most: 400, halfWidth: 0.02, secondsMost: 5, pairsWhenSlow: 11 } as const;
+export const PAIRS = { least: 15, most: 400, halfWidth: 0.02, secondsMost: 4, pairsWhenSlow: 11 } as const;
 
 /** Whether another pair is wanted after `ratios`, with `seconds` spent so far. */
 export function wantsMorePairs(ratios: readonly number[], seconds: number): boolean {

@@ -24,4 +24,6 @@ export const verbs: readonly VerbEntry[] = [
   entry('cell', async () => (await import('./cell')).cell),
   entry('report', async () => (await import('./report')).report),
   entry('reproduce', async () => (await import('./reproduce')).reproduce),
+  entry('catalog', async () => (await import('./catalog')).catalog),
+  entry('doctor', async () => (await import('./doctor')).doctor),
 ];
