@@ -123,7 +123,10 @@ export class WinnowClient implements vscode.Disposable {
       errorHandler: { error: () => ({ action: ErrorAction.Continue, handled: true }), closed: () => ({ action: CloseAction.DoNotRestart, handled: true }) },
       initializationFailedHandler: () => false,
     });
-    client.onNotification('winnow/event', (pushed: PushedEvent) => this.pushed.fire(pushed));
+    client.onNotification('winnow/event', (pushed: PushedEvent) => {
+      if (pushed.event === 'engineState' && pushed.payload.state !== 'running') this.tell(pushed.payload.detail);
+      this.pushed.fire(pushed);
+    });
     const early = new Promise<never>((_, reject) => { setImmediate(() => started?.once('exit', (code, signal) => reject(new Error(`it ${describeExit(code, signal)}`)))); });
     early.catch(() => { /* the race below is what counts */ });
     await Promise.race([client.start(), early]);
@@ -153,12 +156,18 @@ export class WinnowClient implements vscode.Disposable {
     }
     this.endAll(what);
     this.changed.fire({ state: 'stopped', detail: delayMs === null ? `${what} It has been restarted too often.` : `${what} It starts again ${delayMs === 0 ? 'now' : `in ${delayMs / 1000} s`}.` });
-    if (delayMs === null) {
+    if (delayMs !== null) this.tell(`${what} It has been started again.`);
+    else {
       void vscode.window.showErrorMessage(`${what} It has been restarted too often.`, 'Restart', 'Show Log').then((choice) => {
         if (choice === 'Restart') void vscode.commands.executeCommand('winnow.restartServer');
         if (choice === 'Show Log') this.log.show();
       });
     }
+  }
+
+  /** Says what happened to a process; the views come back by themselves. */
+  private tell(sentence: string): void {
+    void vscode.window.showWarningMessage(sentence, 'Show Log').then((choice) => { if (choice) this.log.show(); });
   }
 
   private endAll(sentence: string): void {

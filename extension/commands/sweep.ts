@@ -30,7 +30,7 @@ async function sweepRecipe(host: Host, recipe: string, checkpoint: string): Prom
   // What runs is what is on the screen.
   const open = vscode.workspace.textDocuments.find((document) => document.uri.fsPath === recipe);
   if (open?.isDirty && !(await open.save())) return { started: false };
-  return await start(host, checkpoint, ['sweep', recipe], `Sweep ${path.basename(recipe).replace(/\.winnow\.ya?ml$/, '')}`);
+  return await start(host, checkpoint, ['sweep', recipe], `Sweep ${path.basename(checkpoint)}`);
 }
 
 async function start(host: Host, checkpoint: string, words: string[], title: string): Promise<{ started: boolean }> {
