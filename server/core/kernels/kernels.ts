@@ -15,7 +15,14 @@ interface Exports {
   mask32(ptr: number, n: number, limit: number): void;
   count16(ptr: number, n: number, bits: number): void;
   count32(ptr: number, n: number, bits: number): void;
+  groups16(ptr: number, count: number, step: number, of: number, stride: number, drop: number, infinity: number): void;
+  groups32(ptr: number, count: number, step: number, of: number, stride: number, drop: number, infinity: number): void;
+  smallest16(ptr: number, n: number, stride: number, wanted: number, infinity: number): void;
+  smallest32(ptr: number, n: number, stride: number, wanted: number, infinity: number): void;
 }
+
+/** Longest N:M group of the kernels. */
+export const MAX_GROUP = 32;
 
 /** What `scan32` has gathered since `beginScan`. */
 export interface Scan32 {
@@ -105,6 +112,26 @@ export class Kernels {
     if (dtype === 'F32') this.wasm.count32(this.check(first, n, 4), n, bits);
     else this.wasm.count16(this.check(first, n, 2), n, bits);
     return { less: this.result[0], equal: this.result[1] };
+  }
+
+  /**
+   * Of each of `count` groups the `drop` smallest become +0.0, ties by position, NaN never. Group i starts `i * step` elements
+   * after `first`; its `of` (at most MAX_GROUP) elements lie `stride` apart. Answers how many were not zero before.
+   */
+  groups(dtype: KernelFloat, first: number, count: number, step: number, of: number, stride: number, drop: number): number {
+    if (of > MAX_GROUP || drop > of) throw new RangeError(`groups of ${of}, ${drop} dropped`);
+    if (count === 0) return 0;
+    const size = dtype === 'F32' ? 4 : 2, ptr = this.check(first, (count - 1) * step + (of - 1) * stride + 1, size);
+    this.wasm[dtype === 'F32' ? 'groups32' : 'groups16'](ptr, count, step, of, stride, drop, infinityBits[dtype]);
+    return this.result[0];
+  }
+
+  /** The `wanted` smallest of n elements `stride` apart become +0.0, ties by position, NaN never. Answers how many were not zero before. */
+  smallest(dtype: KernelFloat, first: number, n: number, stride: number, wanted: number): number {
+    if (n === 0) return 0;
+    const ptr = this.check(first, (n - 1) * stride + 1, dtype === 'F32' ? 4 : 2);
+    this.wasm[dtype === 'F32' ? 'smallest32' : 'smallest16'](ptr, n, stride, Math.min(wanted, n), infinityBits[dtype]);
+    return this.result[0];
   }
 }
 

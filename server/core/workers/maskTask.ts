@@ -1,4 +1,5 @@
 import { CheckpointError } from '../errors';
+import { MAX_GROUP } from '../kernels/kernels';
 import { isKernelFloat, patternAtLeast, type KernelFloat } from '../kernels/floatBits';
 import type { ByteSource } from '../bytes/byteSource';
 import type { TensorRule } from '../pruning/contract';
@@ -36,8 +37,10 @@ function applier(context: TaskContext, source: SliceSource, rule: TensorRule, ta
   const { dtype } = source;
   switch (rule.kind) {
     case 'cut': return isKernelFloat(dtype) ? kernelCut(context, dtype, rule, tally) : plainCut(context, source, rule, tally);
-    case 'rows': return rowSelection(context, source, rule, tally);
-    case 'groups': return rule.orientation === 'out-in' ? rowGroups(context, source, rule, tally) : columnGroups(context, source, rule, tally);
+    case 'rows': return isKernelFloat(dtype) ? kernelRows(context, source, dtype, rule, tally) : rowSelection(context, source, rule, tally);
+    case 'groups':
+      if (isKernelFloat(dtype) && rule.of <= MAX_GROUP) return kernelGroups(context, source, dtype, rule, tally);
+      return rule.orientation === 'out-in' ? rowGroups(context, source, rule, tally) : columnGroups(context, source, rule, tally);
   }
 }
 
@@ -66,6 +69,32 @@ function kernelCut(context: TaskContext, dtype: KernelFloat, rule: Rule<'cut'>, 
       for (; ties > 0; split++) if (cells.magnitude(split) === rule.threshold) ties--;
       mask(0, split, pattern.bits + 1);
       mask(split, n - split, pattern.bits);
+    },
+  };
+}
+
+function kernelRows(context: TaskContext, source: SliceSource, dtype: KernelFloat, rule: Rule<'rows'>, tally: Tally): Applier {
+  const { kernels } = context, { width, bytes } = rowBytes(source);
+  return {
+    unit: bytes,
+    window(length) {
+      tally.zeros += kernels.count(dtype, 0, (length / bytes) * width, 0).equal;
+      for (let first = 0; first < length; first += bytes) tally.changed += kernels.smallest(dtype, first, width, 1, rule.selected);
+    },
+  };
+}
+
+/** Groups along a row lie side by side; groups of whole stored rows have one column each. */
+function kernelGroups(context: TaskContext, source: SliceSource, dtype: KernelFloat, rule: Rule<'groups'>, tally: Tally): Applier {
+  const { kernels } = context, { width, bytes } = rowBytes(source), { of } = rule, drop = of - rule.keep;
+  const along = rule.orientation === 'out-in', unit = along ? bytes : bytes * of;
+  return {
+    unit,
+    window(length) {
+      tally.zeros += kernels.count(dtype, 0, (length / bytes) * width, 0).equal;
+      for (let first = 0; first + unit <= length; first += unit) {
+        tally.changed += along ? kernels.groups(dtype, first, Math.floor(width / of), of, of, 1, drop) : kernels.groups(dtype, first, width, 1, of, width, drop);
+      }
     },
   };
 }
@@ -181,6 +210,15 @@ function maskColumns(context: TaskContext, task: MaskTask, columns: { from: numb
     }
   };
   each((view, offset) => bytes.read(source.from + offset, source.from + offset + piece, view));
+  if (isKernelFloat(source.dtype)) {
+    tally.zeros += context.kernels.count(source.dtype, 0, count * height, 0).equal;
+    for (let x = 0; x < count; x++) tally.changed += context.kernels.smallest(source.dtype, x * size, height, count, rule.selected);
+  } else plainColumns(source, rule, buffer, count, height, tally);
+  each((view, offset) => writer.write(view, target.at + offset));
+  context.progress(piece * height);
+}
+
+function plainColumns(source: SliceSource, rule: Rule<'rows'>, buffer: Uint8Array, count: number, height: number, tally: Tally): void {
   const cells = floatCells(source.dtype, buffer);
   const column = new Float64Array(height), scratch = new Float64Array(height), chosen = new Uint8Array(height);
   for (let x = 0; x < count; x++) {
@@ -188,6 +226,4 @@ function maskColumns(context: TaskContext, task: MaskTask, columns: { from: numb
     selectSmallest(column, height, rule.selected, scratch, chosen);
     clearChosen(cells, x, count, height, column, chosen, tally);
   }
-  each((view, offset) => writer.write(view, target.at + offset));
-  context.progress(piece * height);
 }

@@ -1,0 +1,67 @@
+// Pattern counts. The tables take one slice (at most 2^31 elements).
+import { RESULT, SLOT_MAP, SLOT_TABLES, TABLES, TABLE_BYTES } from '../layout';
+import { bump, INDEX } from './shared';
+
+/** Zeroes the four tables and the result area. */
+export function clearTables(): void {
+  memory.fill(TABLES, 0, TABLE_BYTES * 4);
+  memory.fill(RESULT, 0, 128);
+}
+
+/** Adds tables 1..3 into table 0. */
+export function foldTables(): void {
+  for (let p: usize = TABLES, end: usize = TABLES + TABLE_BYTES; p < end; p += 16) {
+    const a = i32x4.add(v128.load(p), v128.load(p + TABLE_BYTES));
+    const b = i32x4.add(v128.load(p + TABLE_BYTES * 2), v128.load(p + TABLE_BYTES * 3));
+    v128.store(p, i32x4.add(a, b));
+  }
+}
+
+/** Counts n 16-bit patterns (sign included). One table a lane: equal neighbours do not wait for each other's store. */
+export function histogram16(ptr: usize, n: i32): void {
+  const end = ptr + ((n & ~7) << 1);
+  const stop = ptr + (n << 1);
+  let p = ptr;
+  for (; p < end; p += 16) {
+    const v = load<u64>(p), w = load<u64>(p + 8);
+    const a = u32(v), b = u32(v >> 32), c = u32(w), d = u32(w >> 32);
+    bump((a << 2) & INDEX, TABLES);
+    bump((a >> 14) & INDEX, TABLES + TABLE_BYTES);
+    bump((b << 2) & INDEX, TABLES + TABLE_BYTES * 2);
+    bump((b >> 14) & INDEX, TABLES + TABLE_BYTES * 3);
+    bump((c << 2) & INDEX, TABLES);
+    bump((c >> 14) & INDEX, TABLES + TABLE_BYTES);
+    bump((d << 2) & INDEX, TABLES + TABLE_BYTES * 2);
+    bump((d >> 14) & INDEX, TABLES + TABLE_BYTES * 3);
+  }
+  for (; p < stop; p += 2) bump(u32(load<u16>(p)) << 2, TABLES);
+}
+
+/** Zeroes the slot map and the slot tables. */
+export function clearSlots(slots: i32): void {
+  memory.fill(SLOT_MAP, 0, 0x10000);
+  memory.fill(SLOT_TABLES, 0, <usize>slots << 18);
+}
+
+/** Counts the low 16 bits of those F32 whose top 15 magnitude bits have a slot. lowKey..highKey bound the wanted keys (ends included). */
+export function refine32(ptr: usize, n: i32, lowKey: i32, highKey: i32): void {
+  const magnitude = i32x4.splat(0x7fffffff), from = i32x4.splat(lowKey << 16), to = i32x4.splat((highKey << 16) | 0xffff);
+  const end = ptr + ((n & ~3) << 2);
+  const stop = ptr + (n << 2);
+  let p = ptr;
+  for (; p < end; p += 16) {
+    const bits = v128.and(v128.load(p), magnitude);
+    if (!v128.any_true(v128.and(i32x4.ge_s(bits, from), i32x4.le_s(bits, to)))) continue;
+    refineOne(load<u32>(p));
+    refineOne(load<u32>(p + 4));
+    refineOne(load<u32>(p + 8));
+    refineOne(load<u32>(p + 12));
+  }
+  for (; p < stop; p += 4) refineOne(load<u32>(p));
+}
+
+// @ts-ignore: decorator
+@inline function refineOne(bits: u32): void {
+  const found = <u32>load<u16>(SLOT_MAP + (((bits >> 16) & 0x7fff) << 1));
+  if (found != 0) bump(((found - 1) << 18) + ((bits & 0xffff) << 2), SLOT_TABLES);
+}
