@@ -1,4 +1,4 @@
-import { CheckpointError } from '../errors';
+import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import { checkMemory } from '../runtime/memory';
@@ -20,8 +20,9 @@ export { prepareText, textBenchmark } from './prepareText';
  */
 export async function* evaluateModel(model: Model, request: EvaluationRequest, signal?: AbortSignal): Job<Evaluation> {
   const architecture = evaluable(model);
-  yield { stage: 'tokenize', done: 0, total: null, unit: 'tokens' };
   const prepared = prepareText(model, request);
+  yield { stage: 'text read', done: prepared.scoredTokens, total: null, unit: 'tokens', note: `${prepared.windows.length} windows` };
+  throwIfCancelled(signal);
   const graph = architecture.buildGraph(model.checkpoint, { masking: 'none', maskable: [], context: prepared.setup.context });
   checkMemory(graph, tokensAtOnce(prepared));
   const provider = await chooseProvider(request.provider);

@@ -84,7 +84,7 @@ function checkRows(model: Model, tokenizer: Tokenizer, windows: readonly Window[
     const bad = window.ids.find((id) => id >= rows);
     if (bad !== undefined) throw new CheckpointError('token-out-of-range', where, `token id ${bad} (${tokenizer.tokenOf(bad)}) has no embedding row: ${rows} rows, the tokenizer has ${tokenizer.size} entries`);
   }
-  return [{ code: 'token-out-of-range', where, detail: `${rows} embedding rows, the tokenizer has ${tokenizer.size} entries; this text uses none of the others` }];
+  return [{ code: 'tokens-without-rows', where, detail: `${rows} embedding rows, the tokenizer has ${tokenizer.size} entries; this text uses none of the others` }];
 }
 
 /** Names the text in an error that the windowing could not know it of. */

@@ -35,7 +35,7 @@ export function evaluationRequest(args: Arguments, context: Pick<VerbContext, 'c
   if ((benchmark === undefined) === (text === undefined)) throw usage(benchmark === undefined ? 'give --benchmark ID or --text FILE' : 'give --benchmark or --text, not both');
   const provider = args.text('provider') ?? 'auto';
   if (provider !== 'auto' && !providers.includes(provider as Provider)) {
-    throw new CheckpointError('unknown-provider', { key: provider }, `there are ${[...providers, 'auto'].join(', ')}${suggestion(provider, [...providers, 'auto'])}`);
+    throw new CheckpointError('unknown-provider', { key: provider }, `\`${provider}\`${suggestion(provider, [...providers, 'auto']).replace(/\?$/, '')}`);
   }
   return {
     benchmark: benchmark ?? textBenchmark(path.resolve(context.cwd, text ?? '')),

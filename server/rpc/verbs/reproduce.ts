@@ -44,8 +44,8 @@ export const reproduce: Verb<'reproduce'> = {
 
 async function* reproduceOne(value: PublishedValue, folders: readonly string[], context: VerbContext): Job<Row> {
   const row: Row = {
-    checkpoint: value.checkpoint, benchmark: value.request.benchmark, protocol: value.request.protocol ?? '',
-    setting: `context ${value.request.context}, stride ${value.request.stride}; ${value.setting}`,
+    checkpoint: value.checkpoint, benchmark: value.request.benchmark, protocol: value.request.protocol ?? 'its own',
+    setting: value.request.context === null ? value.setting : `context ${value.request.context}, stride ${value.request.stride}; ${value.setting}`,
     published: value.published, tolerance: value.tolerance, source: value.source, status: 'not run', value: null, reason: null,
   };
   if (value.missing !== undefined) return { ...row, reason: value.missing };
