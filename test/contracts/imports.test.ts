@@ -15,10 +15,12 @@ function sources(): string[] {
 }
 
 /** Module specifiers of every import, export-from, dynamic import and require: read from the syntax tree, not from text. */
-function specifiers(file: string): string[] {
+function specifiers(file: string, which: 'all' | 'values only' = 'all'): string[] {
   const tree = ts.createSourceFile(file, readFileSync(path.join(root, file), 'utf8'), ts.ScriptTarget.ES2022, true);
   const found: string[] = [];
   const visit = (node: ts.Node): void => {
+    const typeOnly = (ts.isImportDeclaration(node) && Boolean(node.importClause?.isTypeOnly)) || (ts.isExportDeclaration(node) && node.isTypeOnly);
+    if (which === 'values only' && (typeOnly || ts.isImportTypeNode(node))) return;
     if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier && ts.isStringLiteral(node.moduleSpecifier)) found.push(node.moduleSpecifier.text);
     if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument) && ts.isStringLiteral(node.argument.literal)) found.push(node.argument.literal.text);
     if (ts.isImportEqualsDeclaration(node) && ts.isExternalModuleReference(node.moduleReference) && ts.isStringLiteral(node.moduleReference.expression)) found.push(node.moduleReference.expression.text);
@@ -68,9 +70,25 @@ test('the protocol imports nothing but itself', () => {
   assert.deepEqual(broken, []);
 });
 
-test('extension and webview reach the server only through the protocol', () => {
-  const broken = imports.filter(({ file }) => /^(extension|webview)\//.test(file))
+test('the webview reaches the server only through the protocol', () => {
+  const broken = imports.filter(({ file }) => file.startsWith('webview/'))
     .flatMap(({ file, targets }) => targets.filter((target) => target.startsWith('server/') && !target.startsWith('server/protocol/')).map((target) => `${file} imports ${target}`));
+  assert.deepEqual(broken, []);
+});
+
+test('the extension host never reaches the core, not even through a neighbour', () => {
+  const targetsOf = new Map(imports.map(({ file, targets }) => [file, targets]));
+  const fileOf = (target: string): string | undefined => [`${target}.ts`, `${target}/index.ts`].find((name) => targetsOf.has(name));
+  const values = (file: string): string[] => specifiers(file, 'values only').map((specifier) => resolved(file, specifier));
+  const seen = new Set<string>(), broken: string[] = [];
+  const walk = (file: string, from: string): void => {
+    if (file.startsWith('server/core/') && !['server/core/errors.ts', 'server/core/paths.ts'].includes(file)) { broken.push(`${from} reaches ${file}`); return; }
+    if (seen.has(file)) return;
+    seen.add(file);
+    for (const target of values(file)) { const next = fileOf(target); if (next) walk(next, file); }
+  };
+  for (const { file } of imports) if (file.startsWith('extension/')) walk(file, file);
+  assert.ok(seen.size > 10);
   assert.deepEqual(broken, []);
 });
 
