@@ -40,6 +40,11 @@ export interface GraphOptions {
 export interface ModelGraph {
   /** Serialised ONNX ModelProto; external locations are relative to the root folder of the file system (or drive). */
   readonly bytes: Uint8Array;
+  /**
+   * The same graph with standard attention, made when a provider other than the CPU asks: GroupQueryAttention is wrong on
+   * WebGPU (measured, 1.30: losses off by 0.9) and F16 only on CUDA. Missing when `bytes` has standard attention already.
+   */
+  readonly portableBytes?: () => Uint8Array;
   /** That folder, `/` or a drive root: where ONNX Runtime is told that external data begins. */
   readonly root: string;
   /** Name of the threshold input of each maskable tensor, in `GraphOptions.maskable` order. */

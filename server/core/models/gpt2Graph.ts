@@ -71,6 +71,7 @@ export function buildGpt2Graph(checkpoint: Checkpoint, options: GraphOptions): M
   lossOutputs(g, inputs, hidden, head, c, options);
   return {
     bytes: g.finish(),
+    ...(!options.plainAttention && { portableBytes: () => buildGpt2Graph(checkpoint, { ...options, plainAttention: true }).bytes }),
     root: g.root ?? '/',
     thresholdInputs: weights.thresholdInputs,
     weightBytes: weights.weightBytes,

@@ -57,6 +57,7 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
   lossOutputs(g, inputs, hidden, head, c, options);
   return {
     bytes: g.finish(),
+    ...(!options.plainAttention && { portableBytes: () => buildLlamaGraph(checkpoint, { ...options, plainAttention: true }).bytes }),
     root: g.root ?? '/',
     thresholdInputs: weights.thresholdInputs,
     weightBytes: weights.weightBytes,

@@ -118,7 +118,8 @@ class ChildSession implements Session {
       this.opened = null;
     });
     try {
-      const answer = await child.ask({ kind: 'open', graph: this.graph.bytes, root: this.graph.root, options: this.options });
+      const graph = this.options.provider === 'cpu' ? this.graph.bytes : this.graph.portableBytes?.() ?? this.graph.bytes;
+      const answer = await child.ask({ kind: 'open', graph, root: this.graph.root, options: this.options });
       if (answer.kind !== 'opened') throw failed(answer);
       return child;
     } catch (error) {
