@@ -2,6 +2,7 @@
  * The command line. It finds the verb, runs its job, shows progress on stderr and prints the answer: text, or with --json one
  * document. The same process is what the editor starts, detached, for each prune, convert and sweep.
  */
+import { setMaxListeners } from 'node:events';
 import { runShell } from './rpc/shell';
 
 // Whoever reads us may stop reading (`winnow inspect X | head -1`): that is an end, not a fault.
@@ -13,11 +14,15 @@ process.stdout.on('error', deaf);
 process.stderr.on('error', () => {});
 
 const cancel = new AbortController();
-let asked = 0;
+// Every worker, stream and session of a job listens to the one signal: many listeners are no leak here.
+setMaxListeners(0, cancel.signal);
+/** The first signal asks the job to stop and clean up; one that comes after this long does not wait for it. */
+const PATIENCE_MS = 2000;
+let askedMs: number | null = null;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    // The first asks the job to stop and clean up; the second does not wait for it.
-    if (++asked > 1) process.exit(130);
+    if (askedMs !== null && performance.now() - askedMs > PATIENCE_MS) process.exit(130);
+    askedMs ??= performance.now();
     cancel.abort();
   });
 }
