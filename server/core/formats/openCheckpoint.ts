@@ -6,7 +6,7 @@ import type { Checkpoint, Format } from './contract';
 import { readFileHead } from './fileHead';
 import { readModelConfig } from './modelConfig';
 import { recognise } from './recognise';
-import { formats } from './registry';
+import { formatOf, formats } from './registry';
 import { openIndexed, openNumbered, readWeightFile, type Weights } from './shardSet';
 import { numberedShard, readShardIndex } from './shardIndex';
 
@@ -26,7 +26,8 @@ export function openCheckpoint(given: string): Checkpoint {
     throw cannotOpen(error, full);
   }
   const folder = isFolder ? full : path.dirname(full);
-  const weights = isFolder ? openFolder(full) : isIndexName(full) ? openIndexed(formatOfIndex(full), readShardIndex(full)) : openFile(full);
+  const found = isFolder ? openFolder(full) : isIndexName(full) ? openIndexed(formatOfIndex(full), readShardIndex(full)) : openFile(full);
+  const weights = isFolder || found.index !== null ? withStrays(found, folder) : found;
   const { config, problems } = readModelConfig(folder);
   return { path: full, folder, name: nameOf(full, isFolder, weights), ...weights, config, problems: [...weights.problems, ...problems] };
 }
@@ -72,9 +73,9 @@ function openFolder(folder: string): Weights {
   const present = new Set(names);
   for (const format of formats) {
     const named = format.folderNames.find((name) => present.has(name));
-    if (named !== undefined) return openNamed(folder, named, format, names);
+    if (named !== undefined) return isIndexName(named) ? openIndexed(format, readShardIndex(path.join(folder, named))) : openFile(path.join(folder, named));
     const indexes = names.filter((name) => format.indexSuffix !== null && name.endsWith(format.indexSuffix));
-    if (indexes.length > 0) return withStrays(openIndexed(format, readShardIndex(path.join(folder, indexes[0]))), folder, names, format);
+    if (indexes.length > 0) return openIndexed(format, readShardIndex(path.join(folder, indexes[0])));
     const files = names.filter((name) => format.extensions.some((extension) => name.toLowerCase().endsWith(extension)));
     const sets = new Set(files.map((name) => { const shard = numberedShard(name); return shard ? `${shard.stem}/${shard.count}` : name; }));
     if (sets.size === 1) return openFile(path.join(folder, files[0]));
@@ -84,18 +85,14 @@ function openFolder(folder: string): Weights {
   throw new CheckpointError('no-model-in-folder', { file: folder }, foreign.length > 0 ? `only ${foreign.slice(0, 6).join(', ')}` : 'no weight file');
 }
 
-function openNamed(folder: string, name: string, format: Format, names: readonly string[]): Weights {
-  const file = path.join(folder, name);
-  return withStrays(isIndexName(name) ? openIndexed(format, readShardIndex(file)) : openFile(file), folder, names, format);
-}
-
 /** How many extra files are named one by one. */
 const MAX_STRAYS = 20;
 
 /** Weight files of the folder that do not belong to the model are mentioned, never counted. */
-function withStrays(weights: Weights, folder: string, names: readonly string[], format: Format): Weights {
+function withStrays(weights: Weights, folder: string): Weights {
+  const { extensions } = formatOf(weights.format);
   const used = new Set(weights.files.map((file) => path.relative(folder, file.path)));
-  const strays = names.filter((name) => !used.has(name) && format.extensions.some((extension) => name.toLowerCase().endsWith(extension)));
+  const strays = namesIn(folder).filter((name) => !used.has(name) && extensions.some((extension) => name.toLowerCase().endsWith(extension)));
   const problems: Problem[] = strays.slice(0, MAX_STRAYS).map((name) => ({ code: 'stray-file', where: { file: path.join(folder, name) }, detail: 'not part of the model, not counted' }));
   return { ...weights, problems: [...weights.problems, ...problems] };
 }

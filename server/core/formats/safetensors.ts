@@ -2,6 +2,7 @@ import { cannotOpen } from '../bytes/openSource';
 import { CheckpointError, type Problem } from '../errors';
 import type { FileHeader, Format } from './contract';
 import { readExactly, withFile } from './fileHead';
+import { listNames, shownName } from './names';
 import { isJsonObject, JsonError, parseStrictJson, type JsonObject } from './strictJson';
 import { layOut, readEntry, type Entry } from './safetensorsEntries';
 
@@ -89,9 +90,9 @@ function parseObject(bytes: Uint8Array, file: string): JsonObject {
     if (!(error instanceof JsonError)) throw error;
     if (error.key === undefined) throw new CheckpointError('header-not-json', { file }, `${error.message} at character ${error.at} of ${text.length}`);
     const [owner] = error.path ?? [];
-    if (owner === undefined && error.key !== '__metadata__') throw new CheckpointError('duplicate-tensor', { file, tensor: error.key }, '');
-    if (owner === undefined || owner === '__metadata__') throw new CheckpointError('header-not-json', { file, key: error.key }, 'the key appears twice');
-    throw new CheckpointError('bad-tensor-entry', { file, tensor: owner, key: error.key }, `${error.key} appears twice`);
+    if (owner === undefined && error.key !== '__metadata__') throw new CheckpointError('duplicate-tensor', { file, tensor: shownName(error.key) }, '');
+    if (owner === undefined || owner === '__metadata__') throw new CheckpointError('header-not-json', { file, key: shownName(error.key) }, 'the key appears twice');
+    throw new CheckpointError('bad-tensor-entry', { file, tensor: shownName(owner), key: shownName(error.key) }, `${shownName(error.key)} appears twice`);
   }
   if (!isJsonObject(header)) throw new CheckpointError('header-not-object', { file }, Array.isArray(header) ? 'it is a list' : `it is ${header === null ? 'null' : `a ${typeof header}`}`);
   return header;
@@ -104,6 +105,6 @@ function readMetadata(value: ReturnType<typeof parseStrictJson>, file: string, p
     return null;
   }
   const bad = [...value].filter(([, item]) => typeof item !== 'string').map(([key]) => key);
-  if (bad.length > 0) problems.push({ code: 'metadata-not-text', where: { file, key: bad[0] }, detail: bad.join(', ') });
+  if (bad.length > 0) problems.push({ code: 'metadata-not-text', where: { file, key: shownName(bad[0]) }, detail: listNames(bad) });
   return Object.fromEntries([...value].filter((item): item is [string, string] => typeof item[1] === 'string'));
 }

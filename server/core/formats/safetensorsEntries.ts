@@ -1,6 +1,7 @@
 import { CheckpointError } from '../errors';
 import { dtypeBytes, isDType, type DType } from '../tensor/dtype';
 import type { FileHeader } from './contract';
+import { listNames, shownName } from './names';
 import { isJsonObject, type JsonValue } from './strictJson';
 
 /** One tensor of the header; `from` and `to` count from the start of the data. */
@@ -13,14 +14,11 @@ export interface Entry {
   readonly to: number;
 }
 
-/** How many names a message lists before it only counts. */
-const MAX_LISTED = 8;
-
 const isCount = (value: JsonValue | undefined): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0);
 
 /** Checks one entry by itself: types, product of the shape, dtype x shape = length. @throws CheckpointError */
 export function readEntry(name: string, value: JsonValue, file: string): Entry {
-  const where = { file, tensor: name };
+  const where = { file, tensor: shownName(name) };
   if (!isJsonObject(value)) throw new CheckpointError('bad-tensor-entry', where, 'not an object');
   const dtype = value.get('dtype'), shape = value.get('shape'), offsets = value.get('data_offsets');
   if (typeof dtype !== 'string') throw new CheckpointError('bad-tensor-entry', { ...where, key: 'dtype' }, 'dtype is missing or not text');
@@ -38,7 +36,7 @@ export function readEntry(name: string, value: JsonValue, file: string): Entry {
   if (to < from) throw new CheckpointError('offset-reversed', where, `begins at ${from} and ends at ${to}`);
   const needs = dtypeBytes(dtype, elements);
   if (needs === null) throw new CheckpointError('size-mismatch', where, `${elements} elements of ${dtype} do not fill whole bytes`);
-  if (needs !== to - from) throw new CheckpointError('size-mismatch', where, `${dtype} [${shape.join(', ')}] needs ${needs} bytes but has ${to - from}`);
+  if (needs !== to - from) throw new CheckpointError('size-mismatch', where, `${dtype} [${listNames(shape.map(String))}] needs ${needs} bytes but has ${to - from}`);
   return { name, dtype, shape: shape as readonly number[], elements, from, to };
 }
 
@@ -54,11 +52,11 @@ export function layOut(entries: readonly Entry[], file: string, dataFrom: number
   let before: Entry | null = null;
   let end = 0;
   for (const entry of sorted) {
-    const where = { file, tensor: entry.name };
-    if (entry.from < end) throw new CheckpointError('overlap', where, `bytes ${entry.from} to ${entry.to} overlap ${before?.name}, bytes ${before?.from} to ${before?.to}`);
+    const where = { file, tensor: shownName(entry.name) };
+    if (entry.from < end) throw new CheckpointError('overlap', where, `bytes ${entry.from} to ${entry.to} overlap ${shownName(before?.name ?? '')}, bytes ${before?.from} to ${before?.to}`);
     if (entry.from > end) {
       if (entry.to > there) throw new CheckpointError('offset-out-of-range', where, `ends at byte ${entry.to} of the data but there are ${there}`);
-      throw new CheckpointError('gap', where, `bytes ${end} to ${entry.from} of the data, before ${entry.name}, belong to no tensor`);
+      throw new CheckpointError('gap', where, `bytes ${end} to ${entry.from} of the data, before ${shownName(entry.name)}, belong to no tensor`);
     }
     end = entry.to;
     before = entry;
@@ -71,10 +69,8 @@ export function layOut(entries: readonly Entry[], file: string, dataFrom: number
 /** A sound header whose data stop early: an unfinished download, or a damaged last offset; the sizes say both. */
 function cutShort(sorted: readonly Entry[], file: string, dataFrom: number, there: number): CheckpointError {
   const complete = sorted.filter((entry) => entry.to <= there), broken = sorted.filter((entry) => entry.to > there);
-  const list = (some: readonly Entry[]): string =>
-    some.slice(0, MAX_LISTED).map((entry) => entry.name.slice(0, 120)).join(', ') + (some.length > MAX_LISTED ? ` and ${some.length - MAX_LISTED} more` : '');
   const end = sorted[sorted.length - 1].to;
-  return new CheckpointError('file-cut-short', { file, tensor: broken[0].name },
+  return new CheckpointError('file-cut-short', { file, tensor: shownName(broken[0].name) },
     `the header promises ${dataFrom + end} bytes, ${dataFrom + there} are there; ${complete.length} of ${sorted.length} tensors are complete`
-    + `${complete.length > 0 ? ` (${list(complete)})` : ''}; missing: ${list(broken)}; ${broken[0].name.slice(0, 120)} ends at byte ${broken[0].to} of the data but there are ${there}`);
+    + `${complete.length > 0 ? ` (${listNames(complete.map((entry) => entry.name))})` : ''}; missing: ${listNames(broken.map((entry) => entry.name))}; ${shownName(broken[0].name)} ends at byte ${broken[0].to} of the data but there are ${there}`);
 }

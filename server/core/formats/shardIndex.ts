@@ -2,6 +2,7 @@ import path from 'node:path';
 import { cannotOpen } from '../bytes/openSource';
 import { CheckpointError } from '../errors';
 import { readSmallText } from './fileHead';
+import { shownName } from './names';
 import { isJsonObject, JsonError, parseStrictJson, type JsonValue } from './strictJson';
 
 /** An index has about 100 bytes a tensor: the largest published ones have a few MB. */
@@ -34,12 +35,12 @@ export function readShardIndex(file: string): ShardIndex {
   if (!isJsonObject(index) || !isJsonObject(map)) throw new CheckpointError('index-bad-map', { file, key: 'weight_map' }, 'weight_map is missing or not an object');
   const weightMap = new Map<string, string>();
   for (const [tensor, shard] of map) {
-    if (typeof shard !== 'string' || shard === '') throw new CheckpointError('index-bad-map', { file, tensor, key: 'weight_map' }, 'its shard is not a file name');
+    if (typeof shard !== 'string' || shard === '') throw new CheckpointError('index-bad-map', { file, tensor: shownName(tensor), key: 'weight_map' }, 'its shard is not a file name');
     weightMap.set(tensor, shard);
   }
   const shards = [...new Set(weightMap.values())].sort();
   for (const shard of shards) {
-    if (!staysInside(shard)) throw new CheckpointError('shard-outside-folder', { file, key: shard.slice(0, 200) }, 'nothing outside the folder of the index is opened');
+    if (!staysInside(shard)) throw new CheckpointError('shard-outside-folder', { file, key: shownName(shard) }, 'nothing outside the folder of the index is opened');
   }
   if (shards.length > MAX_SHARDS) throw new CheckpointError('too-many-shards', { file }, `${shards.length} shards, at most ${MAX_SHARDS}`);
   const metadata = index.get('metadata');
@@ -70,7 +71,7 @@ function parse(file: string): JsonValue {
     return parseStrictJson(text);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
-    if (error.key !== undefined) throw new CheckpointError('index-bad-map', { file, key: error.key.slice(0, 200) }, 'the key appears twice');
+    if (error.key !== undefined) throw new CheckpointError('index-bad-map', { file, key: shownName(error.key) }, 'the key appears twice');
     throw new CheckpointError('index-not-json', { file }, `${error.message} at character ${error.at} of ${text.length}`);
   }
 }

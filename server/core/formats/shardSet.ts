@@ -4,16 +4,13 @@ import { CheckpointError, type Problem } from '../errors';
 import type { TensorInfo } from '../tensor/tensorInfo';
 import type { Checkpoint, CheckpointFile, FileHeader, Format } from './contract';
 import { readFileHead, type FileHead } from './fileHead';
+import { listNames, shownName } from './names';
 import { recognise } from './recognise';
 import type { numberedShard} from './shardIndex';
 import { MAX_SHARDS, type ShardIndex } from './shardIndex';
 
 /** The part of a checkpoint that comes from weight files and their index. */
 export type Weights = Pick<Checkpoint, 'format' | 'files' | 'index' | 'tensors' | 'problems'>;
-
-/** How many names a message lists before it only counts. */
-const MAX_LISTED = 8;
-const list = (names: readonly string[]): string => names.slice(0, MAX_LISTED).join(', ') + (names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : '');
 
 /** One weight file with its header. */
 export function readWeightFile(format: Format, head: FileHead): CheckpointFile & { readonly header: FileHeader } {
@@ -31,7 +28,7 @@ export function openIndexed(format: Format, index: ShardIndex): Weights {
   const folder = path.dirname(index.path);
   const missing = index.shards.filter((shard) => !existsSync(path.join(folder, shard)));
   if (missing.length > 0) {
-    throw new CheckpointError('shard-missing', { file: index.path, key: missing[0] }, `${list(missing)} missing; ${index.shards.length - missing.length} of ${index.shards.length} shards are here`);
+    throw new CheckpointError('shard-missing', { file: index.path, key: shownName(missing[0]) }, `${listNames(missing)} missing; ${index.shards.length - missing.length} of ${index.shards.length} shards are here`);
   }
   const problems: Problem[] = [];
   const files: CheckpointFile[] = [];
@@ -41,22 +38,23 @@ export function openIndexed(format: Format, index: ShardIndex): Weights {
     const { header, ...file } = readShard(format, path.join(folder, shard));
     files.push(file);
     problems.push(...header.problems);
-    const unnamed: string[] = [];
+    const unnamed: string[] = [], copies: string[] = [];
     for (const tensor of header.tensors) {
       const home = index.weightMap.get(tensor.name);
       if ((home !== undefined && home !== shard) || (home === undefined && found.has(tensor.name))) {
-        problems.push({ code: 'stray-copy', where: { file: file.path, tensor: tensor.name }, detail: home ? `the index takes it from ${home}` : 'an earlier shard has it too' });
+        copies.push(tensor.name);
         continue;
       }
       if (home === undefined) unnamed.push(tensor.name);
       found.add(tensor.name);
       tensors.push({ ...tensor, file: number });
     }
+    if (copies.length > 0) problems.push({ code: 'stray-copy', where: { file: file.path, tensor: shownName(copies[0]) }, detail: copiesDetail(copies, index) });
     // Loaders read whole shards, so these count; the index is what is wrong.
-    if (unnamed.length > 0) problems.push({ code: 'index-bad-map', where: { file: index.path, key: shard }, detail: `${unnamed.length} tensors of ${shard} are not in it: ${list(unnamed)}` });
+    if (unnamed.length > 0) problems.push({ code: 'index-bad-map', where: { file: index.path, key: shard }, detail: `${unnamed.length} tensors of ${shard} are not in it: ${listNames(unnamed)}` });
   }
   for (const [tensor, shard] of index.weightMap) {
-    if (!found.has(tensor)) throw new CheckpointError('tensor-missing-in-shard', { file: path.join(folder, shard), tensor }, `the index says it is in ${shard}`);
+    if (!found.has(tensor)) throw new CheckpointError('tensor-missing-in-shard', { file: path.join(folder, shard), tensor: shownName(tensor) }, `the index says it is in ${shard}`);
   }
   return { format: format.id, files, index: index.path, tensors, problems: [...problems, ...wrongTotals(index, tensors)] };
 }
@@ -71,7 +69,7 @@ export function openNumbered(format: Format, folder: string, shard: NonNullable<
   const names = Array.from({ length: shard.count }, (_, i) =>
     `${shard.stem}-${String(i + 1).padStart(shard.digits, '0')}-of-${String(shard.count).padStart(shard.digits, '0')}${shard.extension}`);
   const missing = names.filter((name) => !existsSync(path.join(folder, name)));
-  if (missing.length > 0) throw new CheckpointError('shard-missing', { file: folder, key: missing[0] }, `${list(missing)} missing; ${shard.count - missing.length} of ${shard.count} shards are here`);
+  if (missing.length > 0) throw new CheckpointError('shard-missing', { file: folder, key: shownName(missing[0]) }, `${listNames(missing)} missing; ${shard.count - missing.length} of ${shard.count} shards are here`);
   const problems: Problem[] = [], files: CheckpointFile[] = [], tensors: TensorInfo[] = [];
   const found = new Map<string, string>();
   for (const [number, name] of names.entries()) {
@@ -80,7 +78,7 @@ export function openNumbered(format: Format, folder: string, shard: NonNullable<
     problems.push(...header.problems);
     for (const tensor of header.tensors) {
       const other = found.get(tensor.name);
-      if (other !== undefined) throw new CheckpointError('duplicate-tensor', { file: file.path, tensor: tensor.name }, `${other} has it too, and no index says which counts`);
+      if (other !== undefined) throw new CheckpointError('duplicate-tensor', { file: file.path, tensor: shownName(tensor.name) }, `${other} has it too, and no index says which counts`);
       found.set(tensor.name, name);
       tensors.push({ ...tensor, file: number });
     }
@@ -93,6 +91,12 @@ function readShard(format: Format, file: string): ReturnType<typeof readWeightFi
   const real = recognise(head);
   if (real !== format) throw new CheckpointError('wrong-content', { file }, `the content is ${real.title}, the set is ${format.title}`);
   return readWeightFile(format, head);
+}
+
+function copiesDetail(copies: readonly string[], index: ShardIndex): string {
+  const homes = new Set(copies.map((name) => index.weightMap.get(name)));
+  const from = homes.size === 1 ? [...homes][0] ?? 'an earlier shard' : 'other shards';
+  return copies.length === 1 ? `it counts from ${from}` : `${copies.length} tensors count from ${from}: ${listNames(copies)}`;
 }
 
 /** The index's totals are only compared with what is there. */
