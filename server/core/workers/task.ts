@@ -2,6 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { openSource } from '../bytes/openSource';
 import type { ByteSource } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
+import { isKernelFloat } from '../kernels/floatBits';
 import type { Kernels } from '../kernels/kernels';
 import { WINDOW_BYTES } from '../kernels/layout';
 import { dtypes, type DType } from '../tensor/dtype';
@@ -65,7 +66,9 @@ export function withTarget<T>(target: Target, work: (writer: Writer) => T): T {
  */
 export function streamWindows(context: TaskContext, slice: SliceSource, bytes: ByteSource, unit: number, visit: (length: number, offset: number) => void): void {
   const { buffer } = context.kernels;
-  const size = Math.max(unit, Math.floor(WINDOW_BYTES / unit) * unit);
+  // The plain paths are slower: shorter windows, so that a cancel is seen as soon.
+  const window = isKernelFloat(slice.dtype) ? WINDOW_BYTES : WINDOW_BYTES / 4;
+  const size = Math.max(unit, Math.floor(window / unit) * unit);
   if (size > buffer.length) throw new CheckpointError('unsupported-scope', { file: slice.file.path }, `a row or group of ${unit} bytes exceeds the window of ${buffer.length} bytes`);
   for (let from = slice.from; from < slice.to; from += size) {
     context.check();

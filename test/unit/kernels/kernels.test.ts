@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { bitsOfFloat32, infinityBits, patternAtLeast, patternAtMost, valueOfBits, type KernelFloat } from '../../../server/core/kernels/floatBits';
 import { loadKernels } from '../../../server/core/kernels/kernels';
 import { SLOTS } from '../../../server/core/kernels/layout';
-import { magnitude, patterns, plainCut, plainMoments, sizeOf, value } from './referee';
+import { magnitude, patterns, plainCut, plainMoments, plainSmallest, sizeOf, value } from './referee';
 
 const kernels = loadKernels();
 const floats: readonly KernelFloat[] = ['BF16', 'F16', 'F32'];
@@ -125,6 +125,32 @@ for (const dtype of floats) {
     }));
     assert.equal(patternAtMost(dtype, -1), -1);
     assert.equal(patternAtMost(dtype, Infinity), infinityBits[dtype]);
+  });
+}
+
+for (const dtype of floats) {
+  test(`the smallest of ${dtype} are chosen by magnitude, then by position, at any stride`, () => {
+    fc.assert(fc.property(cases(dtype), fc.integer({ min: 1, max: 4 }), fc.integer({ min: 0, max: 40 }), ({ offset, bits }, stride, wanted) => {
+      place(dtype, offset, bits);
+      const own = bits.map((_, i) => i).filter((i) => i % stride === 0), selected = new Set(plainSmallest(dtype, bits, own, wanted));
+      const changed = kernels.smallest(dtype, offset, own.length, stride, wanted);
+      assert.deepEqual(patterns(dtype, kernels.buffer, offset, bits.length), bits.map((one, i) => (selected.has(i) ? 0 : one)));
+      assert.equal(changed, [...selected].filter((i) => magnitude(dtype, bits[i]) !== 0).length);
+    }), { numRuns: 150 });
+  });
+
+  test(`groups of ${dtype} lose their smallest, side by side and column by column`, () => {
+    fc.assert(fc.property(cases(dtype), fc.integer({ min: 1, max: 8 }), fc.nat(8), fc.boolean(), ({ offset, bits }, of, some, along) => {
+      place(dtype, offset, bits);
+      const count = Math.floor(bits.length / of), drop = Math.min(some, of), selected = new Set<number>();
+      for (let g = 0; g < count; g++) {
+        const group = Array.from({ length: of }, (_, j) => (along ? g * of + j : g + j * count));
+        for (const i of plainSmallest(dtype, bits, group, drop)) selected.add(i);
+      }
+      const changed = along ? kernels.groups(dtype, offset, count, of, of, 1, drop) : kernels.groups(dtype, offset, count, 1, of, count, drop);
+      assert.deepEqual(patterns(dtype, kernels.buffer, offset, bits.length), bits.map((one, i) => (selected.has(i) ? 0 : one)));
+      assert.equal(changed, [...selected].filter((i) => magnitude(dtype, bits[i]) !== 0).length);
+    }), { numRuns: 150 });
   });
 }
 

@@ -51,3 +51,9 @@ export function plainCut(dtype: KernelFloat, pattern: readonly number[], thresho
   });
   return { out, zeros, changed };
 }
+
+/** The `wanted` smallest of the given positions: by magnitude, then by position; NaN never. */
+export function plainSmallest(dtype: KernelFloat, pattern: readonly number[], positions: readonly number[], wanted: number): number[] {
+  const numbers = positions.filter((i) => !Number.isNaN(magnitude(dtype, pattern[i])));
+  return numbers.sort((a, b) => magnitude(dtype, pattern[a]) - magnitude(dtype, pattern[b]) || a - b).slice(0, wanted);
+}
