@@ -82,7 +82,7 @@ export class JobsView implements vscode.Disposable {
   private refreshItem(): void {
     const jobs = [...this.running.values()];
     if (jobs.length === 0) { this.item.hide(); return; }
-    this.item.text = jobs.length === 1 ? `$(sync~spin) ${jobs[0].title} ${progressText(jobs[0])}`.trim() : `$(sync~spin) ${jobs.length} Winnow jobs`;
+    this.item.text = jobs.length === 1 ? `$(sync~spin) ${jobs[0].title}` : `$(sync~spin) ${jobs.length} Winnow jobs`;
     this.item.tooltip = jobs.map((job) => `${job.title}: ${progressText(job)}`).join('\n');
     this.item.show();
   }

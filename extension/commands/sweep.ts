@@ -5,7 +5,7 @@ import { percent } from '../../server/language/percent';
 import type { Host } from '../host';
 import { checkpointOf } from '../pickCheckpoint';
 import { commonFlags, readLevels, readLimit } from '../settings';
-import { besideName, freeName } from '../targets';
+import { besideName, freeName, stemOf } from '../targets';
 
 const TITLE = 'Run Sweep';
 
@@ -23,14 +23,14 @@ export async function sweep(host: Host, argument: unknown): Promise<{ started: b
   const out = await askOut(besideName(checkpoint, 'sweep', vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? path.dirname(checkpoint)));
   if (!out) return none;
   const limit = readLimit();
-  return await start(host, checkpoint, ['sweep', checkpoint, ...text, '--levels', levels.join(','), ...(limit > 0 ? ['--limit', String(limit)] : []), '--out', out], `Sweep ${path.basename(checkpoint)}`);
+  return await start(host, checkpoint, ['sweep', checkpoint, ...text, '--levels', levels.join(','), ...(limit > 0 ? ['--limit', String(limit)] : []), '--out', out], `Sweep ${path.basename(stemOf(checkpoint))}`);
 }
 
 async function sweepRecipe(host: Host, recipe: string, checkpoint: string): Promise<{ started: boolean }> {
   // What runs is what is on the screen.
   const open = vscode.workspace.textDocuments.find((document) => document.uri.fsPath === recipe);
   if (open?.isDirty && !(await open.save())) return { started: false };
-  return await start(host, checkpoint, ['sweep', recipe], `Sweep ${path.basename(checkpoint)}`);
+  return await start(host, checkpoint, ['sweep', recipe], `Sweep ${path.basename(stemOf(checkpoint))}`);
 }
 
 async function start(host: Host, checkpoint: string, words: string[], title: string): Promise<{ started: boolean }> {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { createConnection, IPCMessageReader, IPCMessageWriter, ProposedFeatures, TextDocumentSyncKind, type CancellationToken, type Connection } from 'vscode-languageserver/node';
 import type { EditorEvent, EditorEvents, EditorMethod, Failure, JobJson, Params } from '../protocol/editor';
 import { serveDocuments } from '../language/documents';
+import { noteChild, reapOrphans } from './childFiles';
 import { EngineHost, type EngineChild } from './engineHost';
 import { ENGINE_VARIABLE, type EngineSettings } from './engineSettings';
 import { failureOf, type FromEngine } from './ipc';
@@ -41,6 +42,7 @@ export function runServer(folder: string): void {
 
   connection.onInitialize(({ initializationOptions }) => {
     settings = initializationOptions as ServerSettings;
+    reapOrphans(childFolder(settings));
     jobs = new JobStore({ folder: path.join(settings.storage, 'jobs'), cli: path.join(folder, 'cli.js'), onChange: (job) => { if (endedMeanwhile) endedMeanwhile.push(job); else emit('jobChanged', { job }); } });
     return { capabilities: { textDocumentSync: TextDocumentSyncKind.Incremental, codeLensProvider: {} }, serverInfo: { name: 'winnow' } };
   });
@@ -74,12 +76,16 @@ function serve<M extends EditorMethod>(connection: Connection, method: M, call: 
   });
 }
 
+const childFolder = (settings: ServerSettings): string => path.join(settings.storage, 'children');
+
 function startEngine(entry: string, settings: ServerSettings, log: (line: string) => void): EngineChild {
   const { io, threads, dataFolder } = settings;
   const child = fork(entry, [], {
     env: { ...process.env, ELECTRON_RUN_AS_NODE: '1', [ENGINE_VARIABLE]: JSON.stringify({ io, threads, dataFolder } satisfies EngineSettings) },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [],
   });
+  const forget = child.pid === undefined ? () => {} : noteChild(childFolder(settings), child.pid);
+  child.on('exit', forget);
   child.stderr?.setEncoding('utf8').on('data', (text: string) => log(`engine: ${text.trimEnd()}`));
   return {
     pid: child.pid,
