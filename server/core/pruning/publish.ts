@@ -105,13 +105,15 @@ function fillFolder(source: Checkpoint, target: Target, staged: string, names: r
   writeFileSync(path.join(staged, path.basename(source.index)), indexText(source, names, layouts), { flag: 'wx' });
 }
 
-/** The source's index with the counted total; other keys of its metadata stay. */
+/** The source's index with counted totals; other keys of its metadata stay. */
 function indexText(source: Checkpoint, names: readonly string[], layouts: readonly FileLayout[]): string {
   const old = JSON.parse(readFileSync(source.index!, 'utf8')) as { metadata?: unknown };
   const metadata = typeof old.metadata === 'object' && old.metadata !== null && !Array.isArray(old.metadata) ? old.metadata : {};
   const totalSize = layouts.reduce((sum, layout) => sum + layout.byteLength - layout.dataFrom, 0);
   const weightMap = Object.fromEntries(source.tensors.map((tensor) => [tensor.name, names[tensor.file]]));
-  return `${JSON.stringify({ metadata: { ...metadata, total_size: totalSize }, weight_map: weightMap }, null, 2)}\n`;
+  // transformers writes this one beside it; a wrong one is not carried on.
+  const counted = 'total_parameters' in metadata ? { total_parameters: source.tensors.reduce((sum, tensor) => sum + tensor.elements, 0) } : {};
+  return `${JSON.stringify({ metadata: { ...metadata, ...counted, total_size: totalSize }, weight_map: weightMap }, null, 2)}\n`;
 }
 
 /**

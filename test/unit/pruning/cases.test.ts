@@ -170,3 +170,36 @@ for (const one of manifest.filter(({ id, kind }) => kind.startsWith('prune') || 
     await checks[one.id](one, one.file === null ? '' : copyOf(one));
   });
 }
+
+test('a readable safetensors case can be pruned, and what comes out opens without remarks about the container', async () => {
+  const container = ['index-total-wrong', 'stray-copy', 'metadata-not-text', 'header-space-first', 'stray-file'];
+  const readable = manifest.filter(({ id, kind, file }) => kind.startsWith('safetensors') && file !== null && id !== 'st-hf-cache' && id !== 'st-dtypes').filter(({ file }) => {
+    try { return openCheckpoint(path.join(shared, file!)).tensors.length > 0; } catch { return false; }
+  });
+  for (const one of readable) {
+    const source = copyOf(one), out = path.join(folder, 'readable');
+    const floats = openCheckpoint(source).tensors.filter(({ dtype }) => /^B?F\d+$/.test(dtype)).map(({ name }) => name.replace(/[\\*?[{]/g, '\\$&'));
+    const { code, err } = await winnow(['prune', source, '--sparsity', '0.5', '--include', ...floats, '--out', out, '--force']);
+    assert.equal(code, 0, `${one.id}: ${err}`);
+    const result = openCheckpoint(out);
+    assert.deepEqual(result.problems.filter((problem) => container.includes(problem.code)), [], one.id);
+    assert.deepEqual(result.tensors.map(({ name, shape, dtype }) => ({ name, shape, dtype })), openCheckpoint(source).tensors.map(({ name, shape, dtype }) => ({ name, shape, dtype })), one.id);
+  }
+  if (there) assert.ok(readable.length >= 8, `${readable.length} cases`);
+});
+
+test('every float type can be pruned, the packed and the 8-bit ones too', { skip: there ? false : 'no ../shared/cases' }, async () => {
+  const source = path.join(shared, 'st-dtypes.safetensors'), floats = ['f16', 'bf16', 'f32', 'f64', 'e4m3', 'e5m2', 'f4'];
+  for (const scope of ['global', 'tensor']) {
+    const { json, file } = await pruned(source, ['--sparsity', '0.5', '--scope', scope, '--include', ...floats], 'dtypes');
+    const before = valuesOf(source), after = valuesOf(file);
+    assert.equal(json.prunedParameters, floats.reduce((sum, name) => sum + zerosIn(after.get(name)!), 0));
+    for (const [name, values] of before) {
+      if (!floats.includes(name)) assert.deepEqual(after.get(name), values, name);
+      values.forEach((x, i) => assert.ok(after.get(name)![i] === 0 || Object.is(after.get(name)![i], x), name));
+    }
+  }
+  const { code, err } = await winnow(['prune', source, '--sparsity', '0.5', '--include', 'e8m0', '--out', path.join(folder, 'scale.safetensors')]);
+  assert.equal(code, 1);
+  assert.match(err, /unsupported-dtype: .*F8_E8M0/);
+});

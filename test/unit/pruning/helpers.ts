@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after } from 'node:test';
 import type { DType } from '../../../server/core/tensor/dtype';
 import { layOutFile } from '../../../server/core/formats/writeSafetensors';
-import { decodeInto } from '../../../server/core/tensor/decode';
+import { decodeInto, partsOf } from '../../../server/core/tensor/decode';
 import { openCheckpoint } from '../../../server/core/formats/openCheckpoint';
 import { runShell } from '../../../server/rpc/shell';
 
@@ -16,10 +16,10 @@ export function scratch(name: string): string {
   return folder;
 }
 
-/** Runs one command line in this process, with --json. */
+/** Runs one command line in this process, with --json. One worker: the files are small, and starting one takes longest. */
 export async function winnow(words: readonly string[], cwd = '/', signal = new AbortController().signal): Promise<{ code: number; json: unknown; err: string }> {
   let out = '', err = '';
-  const code = await runShell([...words, '--json'], {
+  const code = await runShell([...words, '--threads', '1', '--json'], {
     cwd, environment: {}, signal,
     stdout: { write: (text, done) => { out += text; setImmediate(done, null); } }, stderr: { write: (text) => { err += text; } },
   });
@@ -37,9 +37,10 @@ export function writeFixture(file: string, tensors: readonly Made[], metadata: R
   writeFileSync(file, Buffer.concat([layout.head, ...tensors.map(({ bytes }) => bytes)]));
 }
 
-/** Copies a folder of cases so that it can be written to. */
+/** Copies a file or folder of cases so that it can be written to. */
 export function writableCopy(from: string, to: string): string {
   cpSync(from, to, { recursive: true, verbatimSymlinks: true });
+  if (statSync(to).isFile()) { chmodSync(to, 0o600); return to; }
   const open = (at: string): void => {
     chmodSync(at, statSync(at).mode | 0o700);
     for (const entry of readdirSync(at, { withFileTypes: true })) {
@@ -69,7 +70,7 @@ function kindOf(file: string): string {
 export function valuesOf(file: string): Map<string, Float64Array> {
   const checkpoint = openCheckpoint(file);
   return new Map(checkpoint.tensors.map((info) => {
-    const values = new Float64Array(info.elements);
+    const values = new Float64Array(info.elements * partsOf(info.dtype));
     decodeInto(info.dtype, Uint8Array.from(readFileSync(checkpoint.files[info.file].path).subarray(info.from, info.to)), info.elements, values);
     return [info.name, values];
   }));

@@ -8,7 +8,6 @@ import { dtypes } from '../../../server/core/tensor/dtype';
 /** The referee of the worker pool: the same answers by sorting whole tensors in plain TypeScript, in this thread. Small tensors only. */
 export const plainPool: WorkerPool = {
   threads: 1,
-  // eslint-disable-next-line @typescript-eslint/require-await
   async run<T extends WorkerTask>(task: T, _signal?: AbortSignal, onBytes?: (bytes: number) => void): Promise<WorkerAnswers[T['kind']]> {
     onBytes?.(task.source.to - task.source.from);
     return answer(task) as WorkerAnswers[T['kind']];
