@@ -1,4 +1,4 @@
-import { CheckpointError } from '../errors';
+import { CheckpointError, type Place } from '../errors';
 import { clearCode, codeValues, readCode } from '../kernels/codes';
 import { dtypes, type DType } from '../tensor/dtype';
 
@@ -22,6 +22,6 @@ export function floatCells(dtype: DType, bytes: Uint8Array): FloatCells {
 }
 
 /** Throws unless a weight of this dtype can be pruned. */
-export function requireMaskable(dtype: DType): void {
-  if (dtypes[dtype].kind !== 'float' || dtype === 'F8_E8M0') throw new CheckpointError('unsupported-dtype', {}, `${dtype} cannot be pruned`);
+export function requireMaskable(dtype: DType, where: Place = {}): void {
+  if (dtypes[dtype].kind !== 'float' || dtype === 'F8_E8M0') throw new CheckpointError('unsupported-dtype', where, `${dtype} cannot be pruned`);
 }

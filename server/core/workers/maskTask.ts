@@ -16,7 +16,7 @@ interface Tally { zeros: number; changed: number }
 /** Reads a slice, applies its rule and writes it. The slice holds whole rows or groups where the rule needs them. */
 export function maskTask(context: TaskContext, task: MaskTask): MaskCounts {
   const { source, rule, target } = task;
-  requireMaskable(source.dtype);
+  requireMaskable(source.dtype, { file: source.file.path });
   const tally: Tally = { zeros: 0, changed: 0 };
   withSource(source, (bytes) => withTarget(target, (writer) => {
     if (task.columns) maskColumns(context, task, task.columns, bytes, writer, tally);

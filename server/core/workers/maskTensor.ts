@@ -21,7 +21,7 @@ import { all, countSlices, cutRows, matrices } from './tensorTasks';
  * @throws `unsupported-dtype`, `unsupported-scope`, `unsupported-pattern`, `target-not-writable`, `disk-full`, `cancelled`
  */
 export async function maskTensor(pool: WorkerPool, source: SliceSource, rule: TensorRule, target: Target, signal?: AbortSignal, onBytes?: (bytes: number) => void): Promise<MaskCounts> {
-  requireMaskable(source.dtype);
+  requireMaskable(source.dtype, { file: source.file.path });
   const tasks = await split(pool, source, rule, signal);
   const at = (slice: SliceSource): Target => ({ path: target.path, at: target.at + slice.from - source.from });
   const parts = await all(tasks.map((task) => pool.run({ kind: 'mask', ...task, target: at(task.source) }, signal, onBytes)));
