@@ -3,7 +3,7 @@ import { CheckpointError, type Problem } from '../errors';
 import type { FileHeader, Format } from './contract';
 import { readExactly, withFile } from './fileHead';
 import { listNames, shownName } from './names';
-import { isJsonObject, JsonError, parseStrictJson, type JsonObject } from './strictJson';
+import { isJsonObject, JsonError, JsonTooLarge, parseStrictJson, type JsonObject } from './strictJson';
 import { layOut, readEntry, type Entry } from './safetensorsEntries';
 
 /** The limit of the reference reader. */
@@ -88,6 +88,7 @@ function parseObject(bytes: Uint8Array, file: string): JsonObject {
     header = parseStrictJson(text);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
+    if (error instanceof JsonTooLarge) throw new CheckpointError('header-too-large', { file }, error.message);
     if (error.key === undefined) throw new CheckpointError('header-not-json', { file }, `${error.message} at character ${error.at} of ${text.length}`);
     const [owner] = error.path ?? [];
     if (owner === undefined && error.key !== '__metadata__') throw new CheckpointError('duplicate-tensor', { file, tensor: shownName(error.key) }, '');

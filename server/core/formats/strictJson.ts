@@ -11,6 +11,12 @@ export const isJsonObject = (value: JsonValue | undefined): value is JsonObject 
 /** Deeper than any header or index is; keeps a hostile file from overflowing the stack. */
 const MAX_DEPTH = 32;
 
+/**
+ * The largest published sets have some 200,000 tensors, a dozen values each, over all their shards. A value costs up to a
+ * hundred times its text in memory, so the count is bounded and not only the text.
+ */
+const MAX_VALUES = 4_000_000;
+
 /** `key` is set when it appears twice in the object at `path` (the keys that lead there). */
 export class JsonError extends Error {
   constructor(message: string, readonly at: number, readonly key?: string, readonly path?: readonly string[]) {
@@ -18,9 +24,12 @@ export class JsonError extends Error {
   }
 }
 
-/** @throws JsonError with the character where it stopped */
+/** The text may be sound, but holds more values than any header or index does. */
+export class JsonTooLarge extends JsonError {}
+
+/** @throws JsonError with the character where it stopped, JsonTooLarge */
 export function parseStrictJson(text: string): JsonValue {
-  let at = 0;
+  let at = 0, values = 0;
   const path: string[] = [];
   const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 
@@ -92,6 +101,7 @@ export function parseStrictJson(text: string): JsonValue {
 
   const value = (depth: number): JsonValue => {
     if (depth > MAX_DEPTH) fail('nested too deep');
+    if (++values > MAX_VALUES) throw new JsonTooLarge(`more than ${MAX_VALUES} values`, at);
     skip();
     switch (text[at]) {
       case '{': return object(depth);

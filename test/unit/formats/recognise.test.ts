@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
 import { after, test } from 'node:test';
 import { readFileHead } from '../../../server/core/formats/fileHead';
 import { recognise } from '../../../server/core/formats/recognise';
@@ -42,4 +44,11 @@ test('safetensors under any name is safetensors; a name alone is enough for a br
 test('a header length that reads like another magic is still a header length', () => {
   // 0x0280 = 640 begins like a pickle, 0x8b1f like gzip.
   for (const length of [0x0280, 0x8b1f]) assert.equal(format('x.bin', rawFile(`{}${' '.repeat(length - 2)}`)), 'safetensors');
+});
+
+const pointers = path.resolve(__dirname, '../../../../shared/files/lfs-pointers');
+if (!existsSync(pointers)) console.log('SKIPPED: ../shared/files is not here, so no real pointer was read');
+
+test('real pointers are recognised under every extension', { skip: !existsSync(pointers) }, () => {
+  for (const name of readdirSync(pointers)) assert.throws(() => recognise(readFileHead(path.join(pointers, name))), failsWith('git-lfs-pointer', /the real file has \d{9,} bytes/), name);
 });

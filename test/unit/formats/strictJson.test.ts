@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { isJsonObject, JsonError, parseStrictJson, type JsonValue } from '../../../server/core/formats/strictJson';
+import { isJsonObject, JsonError, JsonTooLarge, parseStrictJson, type JsonValue } from '../../../server/core/formats/strictJson';
 
 /** Back to what JSON.parse gives, `__proto__` as an own key. */
 function plain(value: JsonValue): unknown {
@@ -42,6 +42,10 @@ test('what other parsers let pass is refused', () => {
   for (const text of ['"\\ud800"', '{"a":1,}', '[1,]', '01', '+1', '1.', '.5', 'NaN', "{'a':1}", '{} {}', '\ufeff{}', '"\u0001"', '//x\n1', `${'['.repeat(5000)}`, `${'{"a":'.repeat(5000)}`]) {
     assert.throws(() => parseStrictJson(text), JsonError, text.slice(0, 20));
   }
+});
+
+test('the number of values is bounded, not only their text', () => {
+  assert.throws(() => parseStrictJson(`[${'0,'.repeat(4_000_001)}0]`), (error) => error instanceof JsonTooLarge && error.message.includes('4000000 values'));
 });
 
 test('odd names are names like any other', () => {
