@@ -2,7 +2,6 @@
  * The command line. It finds the verb, runs its job, shows progress on stderr and prints the answer: text, or with --json one
  * document. The same process is what the editor starts, detached, for each prune, convert and sweep.
  */
-import { setMaxListeners } from 'node:events';
 import { runShell } from './rpc/shell';
 
 // Whoever reads us may stop reading (`winnow inspect X | head -1`): that is an end, not a fault.
@@ -14,8 +13,6 @@ process.stdout.on('error', deaf);
 process.stderr.on('error', () => {});
 
 const cancel = new AbortController();
-// Every worker, stream and session of a job listens to the one signal: many listeners are no leak here.
-setMaxListeners(0, cancel.signal);
 /** The first signal asks the job to stop and clean up; one that comes after this long does not wait for it. */
 const PATIENCE_MS = 2000;
 let askedMs: number | null = null;

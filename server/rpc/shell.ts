@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { version } from '../../package.json';
@@ -95,6 +96,8 @@ async function runVerb(entry: VerbEntry, words: readonly string[], streams: Shel
  */
 export async function runShell(words: readonly string[], streams: ShellStreams): Promise<ExitCode> {
   const entries = streams.verbs ?? verbs;
+  // Every worker, stream and session of a job listens to the one signal: many listeners are no leak here.
+  setMaxListeners(0, streams.signal);
   try {
     const [name, ...rest] = words;
     if (name === '--version') {
