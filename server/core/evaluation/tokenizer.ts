@@ -61,7 +61,15 @@ export function loadTokenizer(folder: string, pieceUnits = PIECE_UNITS): Tokeniz
 
 function makeLibrary(json: Json, config: Json): LibraryTokenizer {
   // The library insists on all five keys; a file that leaves one out means null.
-  return new LibraryTokenizer({ normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null, ...json }, config);
+  return new LibraryTokenizer({ normalizer: null, post_processor: null, decoder: null, ...json, pre_tokenizer: withAllDigits(json.pre_tokenizer) ?? null }, config);
+}
+
+/** `Digits` as an equal `Split`: the Rust library takes every number character (\p{N}: also one half, Roman and Arabic-Indic digits), this one 0 to 9. */
+function withAllDigits(pre: unknown): unknown {
+  if (!isObject(pre)) return pre;
+  if (pre.type === 'Sequence' && Array.isArray(pre.pretokenizers)) return { ...pre, pretokenizers: pre.pretokenizers.map(withAllDigits) };
+  if (pre.type !== 'Digits') return pre;
+  return { type: 'Split', pattern: { Regex: pre.individual_digits === true ? '\\p{N}' : '\\p{N}+' }, behavior: 'Isolated', invert: false };
 }
 
 function encodePieces(pieces: readonly string[], first: LibraryTokenizer, rest: LibraryTokenizer, broken: (detail: string) => CheckpointError): Uint32Array {

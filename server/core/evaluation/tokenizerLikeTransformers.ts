@@ -8,7 +8,10 @@ import { isObject } from './tokenizerFiles';
  * - named special tokens (`bos_token`, ...) and `added_tokens_decoder` of tokenizer_config.json become added tokens;
  * - `add_bos_token` / `add_eos_token`, when given, replace the file's post-processor;
  * - `LlamaTokenizer` over a SentencePiece-style BPE prepends its blank to the start of the text only, and not before a blank;
- * - `GPT2Tokenizer` of a gpt2 model uses GPT-2's own pre-tokeniser, whatever the file says.
+ * - `GPT2Tokenizer` over GPT-2's own pre-tokeniser takes `add_prefix_space` from tokenizer_config.json.
+ *
+ * Not followed: version 5 gives every folder that declares `GPT2Tokenizer` (SmolLM, Granite) or `Qwen2Tokenizer` that class's own
+ * pre-tokeniser, whatever tokenizer.json says. Version 4, which those models were trained with, reads the file; so do we.
  */
 export function likeTransformers(tokenizer: Json, config: Json, modelType: string | null): Json {
   const declared = typeof config.tokenizer_class === 'string' ? config.tokenizer_class.replace(/Fast$/, '') : '';
@@ -19,10 +22,8 @@ export function likeTransformers(tokenizer: Json, config: Json, modelType: strin
     result.normalizer = null;
     result.pre_tokenizer = { type: 'Metaspace', replacement: '\u2581', prepend_scheme: scheme, split: false };
   }
-  if (declared === 'GPT2Tokenizer' && modelType === 'gpt2') {
-    result.normalizer = null;
-    result.pre_tokenizer = { type: 'ByteLevel', add_prefix_space: config.add_prefix_space === true, trim_offsets: true, use_regex: true };
-  }
+  const pre = tokenizer.pre_tokenizer;
+  if (declared === 'GPT2Tokenizer' && isObject(pre) && pre.type === 'ByteLevel') result.pre_tokenizer = { ...pre, add_prefix_space: config.add_prefix_space === true };
   return result;
 }
 

@@ -3,7 +3,7 @@
     python test/golden/evaluation/make_golden.py            # needs torch, transformers, tokenizers; ../shared; dist/sample.txt
 
 Writes protocols.json (windowing and averages), perplexity.json (transformers in F32) and tokenizers.json (the Rust library) beside
-itself, and odd_text.txt, llama3_style.json, qwen_style.json, sentencepiece_style.json: small seeded tokenizers and a text to try them on.
+itself, and odd_text.txt and {llama3,qwen,smollm,sentencepiece}_style.json: small seeded tokenizers and a text to try them on.
 
 The three protocol functions follow what the upstream programs do, step by step, not our description of it:
 the perplexity guide of the transformers documentation; `gptq` / `sparsegpt` / `wanda` evaluation; `perplexity()` of llama.cpp.
@@ -147,6 +147,11 @@ def small_tokenizers(text):
         t.decoder = decoders.ByteLevel()
         t.train_from_iterator([text[:60000]], trainers.BpeTrainer(vocab_size=500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<|end|>"], show_progress=False))
         made[name] = t
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+    t.decoder = decoders.ByteLevel()
+    t.train_from_iterator([text[:60000]], trainers.BpeTrainer(vocab_size=500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<|end|>"], show_progress=False))
+    made["smollm_style"] = t
     t = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     t.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
     t.train_from_iterator([w for w in text[:60000].split(" ")], trainers.BpeTrainer(vocab_size=600, special_tokens=["<unk>"] + [f"<0x{b:02X}>" for b in range(256)], limit_alphabet=80, show_progress=False))

@@ -67,6 +67,24 @@ test('vocab.json with merges.txt is the same tokenizer as the tokenizer.json the
   assert.deepEqual(loadTokenizer(two).encode(text), loadTokenizer(gpt2).encode(text));
 });
 
+test('tokenizer.json says how a text is split, whatever class tokenizer_config.json declares', () => {
+  const file = path.join(golden, 'smollm_style.json');
+  const plain = loadTokenizer(folderWith({ 'tokenizer.json': file })).encode('In 1851, 12 whales');
+  for (const tokenizer_class of ['GPT2Tokenizer', 'Qwen2Tokenizer', 'PreTrainedTokenizerFast']) {
+    assert.deepEqual(loadTokenizer(folderWith({ 'tokenizer.json': file, 'tokenizer_config.json': { tokenizer_class }, 'config.json': { model_type: 'llama' } })).encode('In 1851, 12 whales'), plain, tokenizer_class);
+  }
+});
+
+test('a Llama tokenizer begins only the text with its blank, and not before a blank, as in transformers 5', () => {
+  const file = path.join(golden, 'sentencepiece_style.json');
+  const load = (config: object): ReturnType<typeof loadTokenizer> => loadTokenizer(folderWith({ 'tokenizer.json': file, 'tokenizer_config.json': config, 'config.json': { model_type: 'llama' } }));
+  const llama = load({ tokenizer_class: 'LlamaTokenizer' }), asIs = load({ tokenizer_class: 'PreTrainedTokenizerFast' });
+  assert.deepEqual(llama.encode('the whale'), asIs.encode('the whale'));
+  assert.deepEqual(llama.encode(' the whale'), asIs.encode('the whale'));
+  assert.notDeepEqual(asIs.encode(' the whale'), asIs.encode('the whale'));
+  assert.deepEqual([...load({ tokenizer_class: 'LlamaTokenizer', add_prefix_space: false }).encode(' the whale')], [...llama.encode('the whale')]);
+});
+
 test('begin and end tokens come from the post-processor, or from the flags that replace it', () => {
   const file = path.join(golden, 'llama3_style.json');
   const plain = readJson<Record<string, unknown>>(file);
