@@ -5,9 +5,9 @@
  * answer takes their place, and stays until the threshold moves again.
  */
 import { finite } from './format';
-import { fractionAt, thresholdFor } from './grid';
+import { decodeCurve, fractionAt, thresholdFor } from './grid';
+import { GRID_POINTS } from '../server/protocol/editor';
 import type { Curve, Cut, Facts, NodeId } from '../server/protocol/editor';
-import { decodeCurve } from './grid';
 
 /** The threshold and the target, tied together. `drive` says which of the two the person chose; the other follows. */
 export interface CutState {
@@ -129,6 +129,22 @@ export const heatIds = (facts: Facts): NodeId[] => facts.heat.cells.map((cell) =
 export function batches(ids: Iterable<NodeId>, size: number): NodeId[][] {
   const unique = [...new Set(ids)];
   return Array.from({ length: Math.ceil(unique.length / size) }, (_, i) => unique.slice(i * size, (i + 1) * size));
+}
+
+/**
+ * The curve of the cells known so far, weighted by their weights: stands in for the prunable set's while the first scan runs, so that
+ * rows can fill in. Null while less than a fiftieth is known.
+ */
+export function provisionalCurve(facts: Facts, curves: ReadonlyMap<NodeId, Uint16Array>): Uint16Array | null {
+  const sum = new Float64Array(GRID_POINTS);
+  let known = 0;
+  for (const cell of facts.heat.cells) {
+    const curve = curves.get(cellId(cell.role, cell.layer));
+    if (!curve) continue;
+    known += cell.parameters;
+    for (let i = 0; i < GRID_POINTS; i += 1) sum[i] += curve[i] * cell.parameters;
+  }
+  return known === 0 || known < facts.prunableParameters / 50 ? null : Uint16Array.from(sum, (value) => Math.round(value / known));
 }
 
 /** Mean of a role's cells, weighted by their weights: what stands at the end of its row in the heatmap. */

@@ -171,7 +171,7 @@ export function makeTree(source: TreeSource, headerTools: HTMLElement): Tree {
       generation += 1;
       const mine = generation;
       const view = viewport();
-      const range = total === 0 ? { from: 0, to: Math.max(1, Math.ceil((wantedTop ?? 0) / ROW_HEIGHT)) + PAGE } : visibleRange(view, OVERSCAN);
+      const range = total === 0 ? visibleRange({ scrollTop: wantedTop ?? 0, height: scroller.clientHeight, rowHeight: ROW_HEIGHT, total: Infinity }, OVERSCAN) : visibleRange(view, OVERSCAN);
       const pages = pagesFor({ from: range.from, to: Math.max(range.to, range.from + 1) }, PAGE);
       const answers = await Promise.all(pages.map((page) => source.fetch(page * PAGE, (page + 1) * PAGE)));
       if (mine !== generation) return;

@@ -99,7 +99,7 @@
       fingerprint: 'f1', scanned: false,
     }),
     rows: (p) => { const list = visible(p); return { total: list.length, rows: list.slice(p.from, p.to) }; },
-    curves: (p) => ({ curves: p.ids.filter((id) => members(id).length > 0 && (id === 'prunable' ? scanDone || scanned > bytes / 3 : members(id).every(known))).map(curve) }),
+    curves: (p) => ({ curves: p.ids.filter((id) => members(id).length > 0 && members(id).every(known)).map(curve) }),
     histogram: (p) => {
       const m = members(p.id);
       if (m.length === 0 || !m.every(known)) throw { code: 'not-scanned', sentence: 'Not scanned yet.' };
@@ -132,10 +132,10 @@
       cells.push({ level, method: level === 0 ? 'none' : method, scope: method === 'wanda' ? 'row' : 'global', pattern: 'unstructured', benchmark: 'wikitext-2-raw', protocol: 'hf-stride', achieved: level, achievedTotal: level * 0.945, threshold: level === 0 ? null : 0.02 * i, value, meanLoss: 3.4,
         standardError: typeof value === 'number' ? value * 0.014 * (i > 3 ? 2 : 1) : null, standardErrorIid: 0.2, ratioToBaseline: level === 0 || ratio === null ? null : { value: ratio, low: ratio * (1 - 0.0035 * (i > 1 ? 3 : 1)), high: ratio * (1 + 0.0032 * (i > 1 ? 3 : 1)) }, verdict: level === 0 || ratio === null ? null : ratio < 1.005 ? 'no difference' : 'worse',
         bytes: { dense, deflate: dense * (0.92 - 0.68 * level), bitmask: dense * (1.03 - level * 0.945), csr: dense * (1.95 - 1.8 * level) },
-        runtime: level === 0 ? null : { medianMs: 412, baselineMedianMs: 411, ratio: { value: 1 + 0.004 * Math.sin(i * 9 + method.length), low: 0.993 + 0.004 * Math.sin(i * 9 + method.length), high: 1.008 + 0.004 * Math.sin(i * 9 + method.length) }, verdict: 'no difference', pairs: 24, context: 1024, threads: 2, provider: 'cpu' },
+        runtime: { medianMs: 412, baselineMedianMs: 411, ratio: { value: 1 + 0.004 * Math.sin(i * 9 + method.length), low: 0.993 + 0.004 * Math.sin(i * 9 + method.length), high: 1.008 + 0.004 * Math.sin(i * 9 + method.length) }, verdict: 'no difference', pairs: 24, context: 1024, threads: 2, provider: 'cpu' },
         seconds: 60, problem: value === 'NaN' ? { code: 'loss-not-finite', where: {}, detail: 'NaN in window 3' } : null });
     }));
-    return { checkpoint: '/models/gpt2-xl', out: PATH, setup: { architecture: 'gpt2', parameters: 1557611200, prunableParameters: 1474560000, weightDtype: 'F32', computeDtype: 'F32', provider: 'cpu', context: 1024, stride: 512, limit: null, tokens: 287644, scoredTokens: 287643, windows: 561, textSha256: 'ab12cd34ef56'.repeat(5), tokenizer: 'gpt2', margin: 0.005, seed: 0, threads: 2, winnow: '0.1.0', started: '2026-11-30T20:00:00Z' }, cells: query.get('cells') === 'none' ? [] : cells };
+    return { checkpoint: '/models/gpt2-xl', out: PATH, setup: { architecture: 'gpt2', parameters: 1557611200, prunableParameters: 1474560000, weightDtype: 'F32', computeDtype: 'F32', provider: 'cpu', context: 1024, stride: 512, limit: null, tokens: 287644, scoredTokens: 287643, windows: 561, textSha256: 'ab12cd34ef56'.repeat(5), tokenizer: 'gpt2', margin: 0.005, seed: 0, threads: 2, winnow: '0.1.0', started: '2026-11-30T20:00:00Z' }, texts: [], cells: query.get('cells') === 'none' ? [] : cells };
   };
 
   window.mock = { post, calls: [] };

@@ -40,6 +40,7 @@ export function makeHistogram(source: HistogramSource): Histogram {
   const handle = svg.append('circle').attr('class', 'threshold-handle').attr('r', 4);
   const leftLabel = svg.append('text').attr('class', 'chart-label').attr('text-anchor', 'end');
   const rightLabel = svg.append('text').attr('class', 'chart-label accent');
+  const smaller = svg.append('text').attr('class', 'axis-text-muted');
   const none = svg.append('text').attr('class', 'axis-text-muted').attr('text-anchor', 'middle');
 
   let bars: HistogramBars | null = null;
@@ -58,7 +59,7 @@ export function makeHistogram(source: HistogramSource): Histogram {
     const zeros = bars?.stats.zeros ?? 0;
     none.attr('x', width / 2).attr('y', height / 2).text(filled || zeros > 0 ? '' : bars === null ? note : 'no finite weights');
     for (const part of [kept, cut, line, handle, leftLabel, rightLabel]) part.attr('visibility', filled || zeros > 0 ? null : 'hidden');
-    const domain = bars ? trimmed(bars) : { low: 1e-5, high: 1, from: 0, to: 0 };
+    const domain = bars ? trimmed(bars) : { low: 1e-5, high: 1, from: 0, to: 0, smaller: 0 };
     x.domain([domain.low, domain.high]).range([MARGIN.left + ZEROS, width - MARGIN.right]);
     const most = Math.max(10, zeros, ...(bars?.counts ?? []));
     y.domain([0.7, most * 1.25]).range([floor, MARGIN.top]);
@@ -70,6 +71,7 @@ export function makeHistogram(source: HistogramSource): Histogram {
       .filter((tick) => tick.at > MARGIN.left + ZEROS + 6 && tick.at < width - 46);
     xText.selectAll('text').data(bars === null ? [] : [{ value: 0, at: MARGIN.left + 8, text: '0' }, ...xTicks, { value: -1, at: width - MARGIN.right, text: '|w|' }])
       .join('text').attr('x', (tick) => tick.at).attr('y', floor + 16).attr('text-anchor', (tick) => (tick.value < 0 ? 'end' : 'middle')).text((tick) => tick.text);
+    smaller.attr('x', MARGIN.left + ZEROS).attr('y', MARGIN.top + 8).text(bars && domain.smaller > 0 ? `◂ ${formatCount(domain.smaller)} smaller` : '');
     base.attr('x1', MARGIN.left).attr('x2', width - MARGIN.right).attr('y1', floor + 0.5).attr('y2', floor + 0.5);
 
     const path = bars ? barsPath(bars, domain, floor) + zeroPath(zeros, floor) : '';
@@ -140,19 +142,22 @@ export function makeHistogram(source: HistogramSource): Histogram {
   };
 }
 
-/** The stretch of bars that are not empty, at least two decades wide. */
-export function trimmed(bars: Pick<HistogramBars, 'edges' | 'counts'>): { low: number; high: number; from: number; to: number } {
+/**
+ * The stretch of bars that are not empty, at least two decades wide. The first bar of many also holds everything below it: drawn, it
+ * would be a spike that is not there, so it and what else is cut off at the left is a number, `smaller`.
+ */
+export function trimmed(bars: Pick<HistogramBars, 'edges' | 'counts'>): { low: number; high: number; from: number; to: number; smaller: number } {
   let from = bars.counts.findIndex((count) => count > 0);
-  if (from < 0) return { low: 1e-5, high: 1, from: 0, to: 0 };
+  if (from < 0) return { low: 1e-5, high: 1, from: 0, to: 0, smaller: 0 };
   let to = bars.counts.length;
   while (to > from && bars.counts[to - 1] <= 0) to -= 1;
   // The far-left tail of a few counts each says little and takes half the picture: start where 1e-5 of the weights lie below.
   const all = bars.counts.reduce((sum, count) => sum + count, 0);
-  let below = 0;
-  while (from < to - 1 && below + bars.counts[from] < all * 5e-5) { below += bars.counts[from]; from += 1; }
+  let smaller = 0;
+  while (from < to - 1 && ((from === 0 && bars.counts.length > 16) || smaller + bars.counts[from] < all * 5e-5)) { smaller += bars.counts[from]; from += 1; }
   const high = bars.edges[to];
   const low = Math.min(bars.edges[from] || bars.edges[from + 1] / 2, high / 100);
-  return { low, high, from, to };
+  return { low, high, from, to, smaller };
 }
 
 /** Powers of ten within [low, high], thinned to at most `most`. */

@@ -29,7 +29,7 @@ export function makeRuntime(): Chart<Topic> {
     const floor = size.height - frame.bottom;
     const count = topic.series.length;
     const points = topic.series.flatMap((series, i) => series.points.flatMap((point) => {
-      const ratio = point.cell.level === 0 ? null : point.cell.runtime?.ratio;
+      const ratio = point.cell.runtime?.ratio;
       const value = finite(ratio?.value);
       return value === null ? [] : [{ point, i, value, low: finite(ratio?.low) ?? value, high: finite(ratio?.high) ?? value }];
     }));

@@ -32,7 +32,7 @@ export function makeHover(call: ViewCall, view: HoverView): Hover {
     showTooltip({
       title: `layer ${cell.layer} · ${cell.role}`,
       pairs: [...below(cell.id), ['weights', formatCount(cell.parameters)], ...(bars ? numbers(bars.stats) : []), ...(twoFour === null ? [] : [['2:4 ready', formatPercent(twoFour)] as [string, string]])],
-      note: cell.tensors > 1 ? plural(cell.tensors, 'tensor') : bars?.title,
+      note: cell.tensors > 1 ? plural(cell.tensors, 'tensor') : undefined,
     }, mark);
   };
 

@@ -1,26 +1,25 @@
 /** The inspector: wires the bridge, the state and the parts. Data comes in by one way, requests go out by one way. */
 import { makeBanner } from '../banner';
 import { CallFailure, connect } from '../bridge';
-import type { HeatCell } from '../charts/heatmap';
 import { dropdown, makeTree, registerControls, searchField } from '../controls';
 import { coalesce, debounce, h, mount, throttle } from '../dom';
 import { formatValue } from '../format';
 import { usefulRange } from '../grid';
 import { rampColour } from '../ramp';
-import { chooseTarget, chooseThreshold, firstCut, Fractions, heatIds, noScan, readKept, roleMeans, scanAdvanced } from '../store';
-import type { CutState, Kept, ScanState, Selection, Sort } from '../store';
+import { chooseTarget, chooseThreshold, firstCut, Fractions, heatIds, noScan, provisionalCurve, readKept, roleMeans, scanAdvanced } from '../store';
+import type { CutState, Kept, ScanState, Sort } from '../store';
 import { onThemeChange, readTheme } from '../theme';
+import { makeTroubles } from '../troubles';
 import { hideTooltip } from '../tooltip';
 import { setBelowHeader } from '../tree';
 import { makeControlsRow } from './controlsRow';
 import { makeFacts } from './facts';
 import { makeHover } from './hover';
-import { makePanel, PRUNABLE } from './panel';
+import { makePanel } from './panel';
+import { makeSelection, PRUNABLE } from './selection';
 import { makeSession } from './session';
 import { makeStatus } from './status';
-import type { Facts, JobJson, NodeId, Row } from '../../server/protocol/editor';
-
-const BARS = 180;
+import type { Facts, JobJson, NodeId } from '../../server/protocol/editor';
 
 registerControls();
 
@@ -34,11 +33,13 @@ let theme = readTheme();
 let expanded = new Set<NodeId>();
 let scanCall: AbortController | null = null;
 let loadNumber = 0;
+/** The threshold comes from a part of the model, because the rest is not scanned yet. Set once, so that nothing drifts. */
+let provisional = false;
 const fractions = new Fractions();
 
 const { bridge, api } = connect({
   welcome: (message) => { path = message.path; restore(); void load(); },
-  server: (state, detail) => serverChanged(state, detail),
+  server: (state, detail) => troubles.server(state, detail),
   events: {
     scanProgress: (event) => {
       if (!isOurs(event.path) || scan.state !== 'running') return;
@@ -51,7 +52,7 @@ const { bridge, api } = connect({
       jobs = [...jobs.filter((other) => other.id !== job.id), job];
       status.jobs(jobs.slice(-2));
     },
-    engineState: ({ state, detail }) => serverChanged(state, detail),
+    engineState: ({ state, detail }) => troubles.server(state, detail),
     checkpointChanged: (event) => { if (isOurs(event.path)) void load(); },
   },
 });
@@ -67,6 +68,14 @@ const ready = (): boolean => prunableCurve() !== null && cut.threshold !== null;
 // ---- parts ----
 const factsLine = makeFacts();
 const banner = makeBanner();
+const troubles = makeTroubles({
+  banner,
+  bridge: () => bridge,
+  reload: () => void load(),
+  down: () => { if (scan.state === 'running') { scan = { ...scan, state: 'failed', message: 'the server stopped' }; showScan(); } },
+  note: '',
+});
+const { report } = troubles;
 const controls = makeControlsRow({
   threshold: (value, dragging) => chooseCut(chooseThreshold(cut, value, prunableCurve(), dragging)),
   target: (value, dragging) => chooseCut(chooseTarget(cut, value, prunableCurve(), dragging)),
@@ -86,7 +95,7 @@ const status = makeStatus({
 });
 const hover = makeHover(call, { path: () => path, scanned: () => scan.state === 'done', threshold: () => cut.threshold, fraction });
 const panel = makePanel({
-  selectCell: (cell) => void selectCell(cell),
+  selectCell: (cell) => void selection.cell(cell),
   hoverCell: hover.cell,
   drag: (value) => { if (ready()) chooseCut(chooseThreshold(cut, value, prunableCurve(), true)); },
   release: (value) => { if (ready()) chooseCut(chooseThreshold(cut, value, prunableCurve(), false)); },
@@ -99,11 +108,22 @@ const tree = makeTree({
   fetch: (from, to) => call('rows', { path, expanded: [...expanded], from, to, filter: kept.filter.trim(), sort: kept.sort }),
   fraction,
   colour,
-  select: (row) => selectRow(row),
+  select: (row) => selection.row(row),
   toggle: (row) => { if (expanded.has(row.id)) expanded.delete(row.id); else expanded.add(row.id); save(); void tree.reload().catch(report); },
   hover: hover.row,
   viewed: () => { session.need(); save(); },
 }, h('div', { class: 'tree-tools' }, filterField, sortField));
+
+const selection = makeSelection(call, tree, panel, {
+  path: () => path,
+  query: () => ({ expanded: [...expanded], filter: kept.filter.trim(), sort: kept.sort }),
+  scan: () => scan.state,
+  current: () => kept.selection,
+  choose: (next) => { kept.selection = next; session.need(); paintSoon(); save(); },
+  expand: async (group) => { if (!expanded.has(group)) { expanded.add(group); await tree.reload(); } },
+  repaint: () => paintSoon(),
+  report,
+});
 
 const session = makeSession(call, fractions, {
   path: () => path,
@@ -159,9 +179,11 @@ function restore(): void {
 /** The slider's range and, in target mode, the first threshold: once the curve of the prunable set is here. */
 function firstThreshold(): void {
   const curve = prunableCurve();
-  if (!curve) return;
-  controls.setRange(usefulRange(curve));
-  if (cut.threshold === null) cut = chooseTarget(cut, cut.sparsity, curve, false);
+  if (curve) controls.setRange(usefulRange(curve));
+  if (curve && (cut.threshold === null || provisional)) { cut = chooseTarget(cut, cut.sparsity, curve, false); provisional = false; }
+  if (curve || cut.threshold !== null || !facts) return;
+  const sofar = provisionalCurve(facts, fractions.curves);
+  if (sofar) { cut = chooseTarget(cut, cut.sparsity, sofar, false); provisional = true; }
 }
 
 function chooseCut(next: CutState): void {
@@ -203,7 +225,7 @@ async function runScan(): Promise<void> {
   scanCall = controller;
   scan = { ...noScan, state: 'running', total: facts?.bytes ?? 0 };
   showScan();
-  void showHistogram();
+  void selection.showHistogram();
   try {
     const result = await call('scan', { path }, controller.signal);
     if (mine !== loadNumber) return;
@@ -212,7 +234,7 @@ async function runScan(): Promise<void> {
     session.reset();
     await tree.reload();
     session.need();
-    await showHistogram();
+    await selection.showHistogram();
   } catch (error) {
     if (mine !== loadNumber || !(error instanceof CallFailure)) return;
     scan = { ...scan, state: error.code === 'cancelled' ? 'cancelled' : 'failed', message: '' };
@@ -232,76 +254,10 @@ const refreshWhileScanning = throttle(() => {
   session.refresh();
 }, 500);
 
-// ---- selection ----
-function selectRow(row: Row): void {
-  kept.selection = { row: row.id, node: row.id, role: row.role, layer: row.layer };
-  selectionChanged(kept.selection);
-}
-
-async function selectCell(cell: HeatCell): Promise<void> {
-  selectionChanged(kept.selection = { row: kept.selection?.row ?? null, node: cell.id, role: cell.role, layer: cell.layer });
-  try {
-    const place = await call('locate', { path, id: cell.id, expanded: [...expanded], filter: kept.filter.trim(), sort: kept.sort });
-    if (kept.selection?.node !== cell.id) return;
-    if (place.group !== null && !expanded.has(place.group)) { expanded.add(place.group); await tree.reload(); }
-    kept.selection = { ...kept.selection, row: place.id, node: cell.tensors > 1 ? cell.id : place.id };
-    tree.setSelected(place.id);
-    if (place.index !== null) tree.showIndex(place.index);
-    selectionChanged(kept.selection);
-  } catch (error) { report(error); }
-}
-
-function selectionChanged(selection: Selection): void {
-  panel.setSelected(selection.role, selection.layer);
-  showHistogramSoon();
-  session.need();
-  paintSoon();
-  save();
-}
-
-const showHistogramSoon = debounce(() => void showHistogram(), 50);
-async function showHistogram(): Promise<void> {
-  const node = kept.selection?.node ?? PRUNABLE;
-  const title = node === PRUNABLE ? 'prunable weights' : node.slice(2).replace('|', ', layer ');
-  // Asked before, this would start a scan of its own that nobody could cancel.
-  if (scan.state !== 'done') { panel.setHistogram(null, title, scan.state === 'failed' ? 'not scanned' : 'not scanned yet'); return; }
-  try {
-    const bars = await call('histogram', { path, id: node, bars: BARS });
-    if ((kept.selection?.node ?? PRUNABLE) !== node) return;
-    panel.setHistogram(bars, '', '');
-  } catch (error) {
-    if ((kept.selection?.node ?? PRUNABLE) !== node || (error instanceof CallFailure && error.code === 'server-stopped')) return;
-    panel.setHistogram(null, title, error instanceof CallFailure ? error.sentence : 'no histogram');
-  }
-  paintSoon();
-}
-
-// ---- commands and troubles ----
+// ---- commands ----
 function command(name: 'prune' | 'sweep'): void {
   const asked = name === 'prune' ? call('prune', { path, sparsity: cut.sparsity }) : call('sweep', { path });
   asked.catch(report);
-}
-
-function report(error: unknown): void {
-  if (error instanceof CallFailure) {
-    if (error.code === 'cancelled' || error.code === 'server-stopped') return;
-    banner.show(error.sentence, 'error', { label: 'Try again', act: () => void load() });
-  } else bridge.fault(String(error instanceof Error ? error.stack : error));
-}
-
-let wasDown = false;
-function serverChanged(state: 'stopped' | 'restarting' | 'running', detail: string): void {
-  if (state === 'running') {
-    if (!wasDown) return;
-    wasDown = false;
-    banner.hide();
-    void load();
-    return;
-  }
-  wasDown = true;
-  if (scan.state === 'running') { scan = { ...scan, state: 'failed', message: 'the server stopped' }; showScan(); }
-  if (state === 'restarting') banner.show(`The Winnow engine stopped (${detail}) and is starting again.`, 'info');
-  else banner.show(`The Winnow server stopped${detail ? `: ${detail}` : ''}.`, 'error', { label: 'Restart server', act: () => void call('restartServer', {}).catch(report) });
 }
 
 onThemeChange(() => { theme = readTheme(); paintSoon(); });

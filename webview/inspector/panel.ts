@@ -7,7 +7,7 @@ import type { HeatCell, HeatPaint } from '../charts/heatmap';
 import { h, setText } from '../dom';
 import { formatPercent, formatValue } from '../format';
 import { histogramTitle, makeDetails } from './details';
-import type { Facts, HistogramBars, NodeId } from '../../server/protocol/editor';
+import type { Facts, HistogramBars } from '../../server/protocol/editor';
 
 export interface PanelSource extends HistogramSource { selectCell(cell: HeatCell): void; hoverCell(cell: HeatCell | null, mark: DOMRect | null): void }
 
@@ -71,6 +71,3 @@ export function makePanel(source: PanelSource): Panel {
     setSelected: (role, layer) => { heatmap.setSelected(role, layer); lines.setSelected(role, layer); },
   };
 }
-
-/** Names of the two nodes that are no row of the tree. */
-export const PRUNABLE: NodeId = 'prunable';

@@ -40,6 +40,7 @@ export function makeSession(call: ViewCall, fractions: Fractions, view: SessionV
   let exactAsked = new Set<NodeId>();
 
   const curves = async (): Promise<void> => {
+    if (view.path() === '') return; // not welcomed yet
     const ids = view.wanted().filter((id) => !asked.has(id) && (!view.scanned() || !fractions.curves.has(id)));
     for (const batch of batches(ids, IDS_A_CALL)) {
       batch.forEach((id) => asked.add(id));

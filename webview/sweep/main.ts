@@ -1,6 +1,6 @@
 /** The sweep: curves as cells finish, a table with verdicts, and what the numbers say. */
 import { makeBanner } from '../banner';
-import { CallFailure, connect } from '../bridge';
+import { connect } from '../bridge';
 import { makePerplexity } from '../charts/perplexity';
 import { makeRuntime } from '../charts/runtime';
 import { makeSizes } from '../charts/sizes';
@@ -8,6 +8,7 @@ import { button, checkbox, dropdown, makeProgress, progressRing, registerControl
 import { h, mount, setText, throttle } from '../dom';
 import { formatClock, grouped, plural } from '../format';
 import { onThemeChange, readTheme } from '../theme';
+import { makeTroubles } from '../troubles';
 import { cellsTable } from './cells';
 import { sentencesOf, topicsOf } from './model';
 import type { Topic } from './model';
@@ -25,10 +26,10 @@ let job: JobJson | null = null;
 
 const { bridge, api } = connect({
   welcome: (message) => { dir = message.path; chosen = readChosen(api.getState()); void load(); },
-  server: (state, detail) => serverChanged(state, detail),
+  server: (state, detail) => troubles.server(state, detail),
   events: {
     jobChanged: (event) => { if (isOurs(event.job)) { const ended = job?.state === 'running' && event.job.state !== 'running'; job = event.job; showJob(); if (ended) void load(); else refresh(); } },
-    engineState: ({ state, detail }) => serverChanged(state, detail),
+    engineState: ({ state, detail }) => troubles.server(state, detail),
   },
 });
 const call = bridge.call;
@@ -38,6 +39,8 @@ const isOurs = (other: JobJson): boolean => other.kind === 'sweep' && (trimmedPa
 
 // ---- parts ----
 const banner = makeBanner();
+const troubles = makeTroubles({ banner, bridge: () => bridge, reload: () => void load(), down: () => undefined, note: ' The sweep goes on: it is a process of its own.' });
+const { report } = troubles;
 const title = h('h1', null, 'Sweep');
 const setup = h('div', { class: 'setup' });
 const progress = makeProgress('Sweep');
@@ -98,12 +101,13 @@ function show(): void {
   const levels = new Set(sweep.cells.filter((cell) => cell.level > 0).map((cell) => cell.level)).size;
   const { setup: s } = sweep;
   const topic = topics[Math.min(chosen, topics.length - 1)];
+  const text = sweep.texts.find((one) => one.benchmark === topic?.cells[0].benchmark) ?? s;
   const fact = (text: string, hint?: string): HTMLElement => h('span', { class: 'fact', title: hint }, text);
   setup.replaceChildren(
     fact(`${plural(methods, 'method')} × ${plural(levels, 'level')}`),
     ...(topic ? [fact(topic.title, `context ${s.context}, stride ${s.stride}`)] : []),
     fact(`context ${s.context} / ${s.stride}`, 'context / stride of the windows'),
-    fact(`${grouped(s.scoredTokens)} scored tokens`, `${grouped(s.tokens)} tokens in ${plural(s.windows, 'window')}${s.limit === null ? '' : `, limited to ${s.limit}`}\ntext sha256 ${s.textSha256}\ntokenizer ${s.tokenizer}`),
+    fact(`${grouped(text.scoredTokens)} scored tokens`, `${grouped(text.tokens)} tokens in ${plural(text.windows, 'window')}${s.limit === null ? '' : `, limited to ${s.limit}`}\ntext sha256 ${text.textSha256}\ntokenizer ${s.tokenizer}`),
     fact(`${s.provider} · ${s.weightDtype === s.computeDtype ? s.computeDtype : `${s.weightDtype} computed in ${s.computeDtype}`}`, `${plural(s.threads, 'thread')}, seed ${s.seed}, Winnow ${s.winnow}, ${s.started}\n${grouped(s.prunableParameters)} of ${grouped(s.parameters)} parameters prunable`));
   if (topics.length > 1 && topicBox.childElementCount === 0) {
     topicBox.append(dropdown('Benchmark', topics.map((t, i) => ({ value: String(i), label: t.title })), (value) => { chosen = Number(value); api.setState({ chosen }); show(); }));
@@ -139,20 +143,6 @@ function showJob(): void {
   command.title = command.textContent ?? '';
 }
 const quoted = (arg: string): string => (/^[\w./:,=@%+*-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", "'\\''")}'`);
-
-function report(error: unknown): void {
-  if (error instanceof CallFailure) {
-    if (error.code !== 'cancelled' && error.code !== 'server-stopped') banner.show(error.sentence, 'error', { label: 'Try again', act: () => void load() });
-  } else bridge.fault(String(error instanceof Error ? error.stack : error));
-}
-
-let wasDown = false;
-function serverChanged(state: 'stopped' | 'restarting' | 'running', detail: string): void {
-  if (state === 'running') { if (wasDown) { wasDown = false; banner.hide(); void load(); } return; }
-  wasDown = true;
-  if (state === 'restarting') banner.show(`The Winnow engine stopped (${detail}) and is starting again. The sweep goes on: it is a process of its own.`, 'info');
-  else banner.show(`The Winnow server stopped${detail ? `: ${detail}` : ''}. The sweep goes on: it is a process of its own.`, 'error', { label: 'Restart server', act: () => void call('restartServer', {}).catch(report) });
-}
 
 onThemeChange(() => { readTheme(); });
 bridge.hello();

@@ -88,10 +88,11 @@ export function ratioText(ratio: Interval): string {
   return `${formatChange(value)}${low === null || high === null ? '' : ` (${percent(low)} … ${percent(high)})`}`;
 }
 
-/** Time of a window against the dense model. */
+/** Time of a window against the dense model; the dense model against itself is the control. */
 export function timeText(cell: SweepCellJson): string {
   const runtime = cell.runtime;
-  if (!runtime || isBaseline(cell)) return isBaseline(cell) ? '' : '–';
+  if (!runtime) return isBaseline(cell) ? '' : '–';
+  if (isBaseline(cell)) return `control: ${runtime.verdict === 'no difference' ? runtime.verdict : ratioText(runtime.ratio)}`;
   if (runtime.verdict === 'no difference') return 'no difference';
   if (runtime.verdict === 'not decided') return `not decided, ${ratioText(runtime.ratio)}`;
   return ratioText(runtime.ratio);

@@ -50,6 +50,9 @@ test('the empty ends of a histogram are cut, never below two decades', () => {
   const one = trimmed({ edges, counts: counts.map((_, i) => (i === 70 ? 5 : 0)) });
   assert.ok(one.high / one.low >= 99.9);
   assert.equal(trimmed({ edges: [0, 1], counts: [0] }).to, 0);
+  const piled = trimmed({ edges, counts: counts.map((_, i) => (i === 0 ? 7000 : i < 50 ? 0 : 1000)) });
+  assert.equal(piled.smaller, 7000, 'what lies below the first bar is a number, not a spike');
+  assert.ok(piled.from > 0);
 });
 
 test('the split bar is to scale, without hairlines, and not split for one part', () => {

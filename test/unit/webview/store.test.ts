@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { GRID_POINTS } from '../../../server/protocol/editor';
 import type { Cut, Facts } from '../../../server/protocol/editor';
 import { fractionAt, magnitudeAt } from '../../../webview/grid';
-import { answerCut, batches, chooseTarget, chooseThreshold, firstCut, Fractions, noScan, readKept, roleMeans, scanAdvanced, shortRole } from '../../../webview/store';
+import { answerCut, batches, chooseTarget, chooseThreshold, firstCut, Fractions, noScan, provisionalCurve, readKept, roleMeans, scanAdvanced, shortRole } from '../../../webview/store';
 
 const ramp = Uint16Array.from({ length: GRID_POINTS }, (_, i) => i * 257);
 const base64 = (curve: Uint16Array): string => Buffer.from(curve.buffer).toString('base64');
@@ -73,6 +73,15 @@ test('the mean of a role is weighted by weights and waits for none', () => {
   const means = roleMeans({ heat } as Facts, (id) => ({ 'c:x|0': 0.5, 'c:x|1': 0.1 })[id] ?? null);
   assert.ok(Math.abs((means.get('x') ?? 0) - 0.4) < 1e-12);
   assert.equal(means.get('y'), null);
+});
+
+test('the stand-in curve is the weighted mean of the cells known, once enough of them are', () => {
+  const flat = (value: number): Uint16Array => Uint16Array.from({ length: GRID_POINTS }, () => value);
+  const facts = { prunableParameters: 400, heat: { roles: ['x'], layers: [0, 1], cells: [{ role: 'x', layer: 0, parameters: 300, tensors: 1 }, { role: 'x', layer: 1, parameters: 100, tensors: 1 }] } } as unknown as Facts;
+  assert.equal(provisionalCurve(facts, new Map()), null);
+  assert.deepEqual(provisionalCurve(facts, new Map([['c:x|0', flat(1000)]])), flat(1000));
+  assert.deepEqual(provisionalCurve(facts, new Map([['c:x|0', flat(1000)], ['c:x|1', flat(5000)]])), flat(2000));
+  assert.equal(provisionalCurve({ ...facts, prunableParameters: 1e6 }, new Map([['c:x|0', flat(1000)]])), null);
 });
 
 test('roles are short in a margin', () => {

@@ -15,7 +15,7 @@ function cell(part: Partial<SweepCellJson> & { ratio?: [number, number, number] 
   };
 }
 const dense = cell({ level: 0, method: 'dense', achieved: 0 });
-const sweep = (cells: SweepCellJson[]): SweepJson => ({ checkpoint: '/m', out: '/s', setup: { margin: 0.005 } as SweepJson['setup'], cells });
+const sweep = (cells: SweepCellJson[]): SweepJson => ({ checkpoint: '/m', out: '/s', setup: { margin: 0.005 } as SweepJson['setup'], texts: [], cells });
 
 test('cells of one text and protocol make one topic, a series a method, each from the dense model on', () => {
   const topics = topicsOf(sweep([dense, cell({ level: 0.9, value: 'NaN' }), cell({ level: 0.5 }), cell({ method: 'wanda', scope: 'row' }), cell({ level: 0, benchmark: 'text:/x/moby.txt', protocol: 'mlm-pll' })]));
@@ -50,7 +50,7 @@ test('a value has its 95 % interval behind it, and text for what is no number', 
 });
 
 test('the sentences say only what an interval decides', () => {
-  const runtime = (low: number, high: number): SweepCellJson['runtime'] => ({ medianMs: 1, baselineMedianMs: 1, ratio: { value: (low + high) / 2, low, high }, verdict: low > 1 ? 'slower' : 'no difference', pairs: 9, context: 64, threads: 2, provider: 'cpu' });
+  const runtime = (low: number, high: number): SweepCellJson['runtime'] => ({ medianMs: 1, baselineMedianMs: 1, ratio: { value: (low + high) / 2, low, high }, verdict: low > 1 ? 'slower' : 'no difference', margin: 0.005, pairs: 9, context: 64, threads: 2, provider: 'cpu' });
   const cells = [dense, cell({ level: 0.1, ratio: [1.001, 0.999, 1.003], verdict: 'no difference', bytes: { dense: 100, deflate: 90, bitmask: 101, csr: 180 }, runtime: runtime(0.99, 1.01) }), cell({ level: 0.5, ratio: [1.24, 1.23, 1.25], verdict: 'worse', runtime: runtime(0.98, 1.02) })];
   const [topic] = topicsOf(sweep(cells));
   assert.deepEqual(sentencesOf(topic).map(read), [
@@ -76,6 +76,7 @@ test('a level without a value is said with its reason, and nothing is claimed be
 test('times and names', () => {
   assert.equal(timeText(dense), '');
   assert.equal(timeText(cell({})), '–');
+  assert.equal(timeText(cell({ level: 0, runtime: { medianMs: 1, baselineMedianMs: 1, ratio: { value: 1, low: 0.99, high: 1.01 }, verdict: 'no difference', margin: 0.02, pairs: 9, context: 64, threads: 2, provider: 'cpu' } })), 'control: no difference');
   assert.equal(benchmarkName('text:/home/me/moby.txt'), 'moby.txt');
   assert.equal(benchmarkName('text:moby.txt'), 'moby.txt');
   assert.equal(benchmarkName('text:C:\\a\\moby.txt'), 'moby.txt');
