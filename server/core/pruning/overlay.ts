@@ -13,6 +13,7 @@ import { tensorSource } from '../workers/slices';
 import type { PrunePlan } from './contract';
 import { rulesOfStored } from './maskSegments';
 import { copiesOf } from './pruneScope';
+import { requireSpace } from './publish';
 
 /** Each tensor starts at a multiple of this: a cache line, and whole elements of every dtype. */
 const ALIGNMENT = 64;
@@ -41,6 +42,7 @@ export async function* writeOverlay(
   });
 
   const file = path.join(folder, `overlay-${randomBytes(6).toString('hex')}.bin`);
+  requireSpace({ kind: 'file', path: file, replaces: false }, size);
   let done = false;
   try {
     create(file, size);

@@ -7,6 +7,7 @@ import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
 import { isSidecarName, isWeightName, sidecarsOf } from './sidecars';
 import { publishStaged, removeLeftovers, stagedPath, syncFile, syncFolder } from './staging';
+import { requireOurs } from './target';
 import type { Target } from './target';
 
 /** What a writer gets: its weight files exist already, at full size, under temporary names. */
@@ -121,8 +122,8 @@ function indexText(source: Checkpoint, names: readonly string[], layouts: readon
  * names until the old folder goes. @throws CheckpointError `target-exists` for subfolders, which no link can keep
  */
 function keepForeign(old: string, staged: string): void {
+  requireOurs(old);
   for (const entry of readdirSync(old, { withFileTypes: true })) {
-    if (entry.isDirectory()) throw new CheckpointError('target-exists', { file: old }, `it holds the folder ${entry.name}, which Winnow did not write`);
     if (isWeightName(entry.name) || isSidecarName(entry.name) || existsSync(path.join(staged, entry.name))) continue;
     try {
       linkSync(path.join(old, entry.name), path.join(staged, entry.name));

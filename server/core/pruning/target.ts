@@ -1,4 +1,4 @@
-import { lstatSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError } from '../errors';
 import { formatOf, formats } from '../formats/registry';
@@ -49,9 +49,21 @@ export function resolveTarget(source: Checkpoint, options: TargetOptions): Targe
     if (followed !== undefined && followed.isDirectory() !== (kind === 'folder')) {
       throw new CheckpointError('target-exists', { file: given }, `it is a ${followed.isDirectory() ? 'folder' : 'file'}, and a ${kind} would be written`);
     }
+    if (kind === 'folder') requireOurs(given);
   }
   // A link to a file is replaced itself; a link to a folder leads to the folder that is replaced.
   return { kind, path: kind === 'folder' && there?.isSymbolicLink() ? real : given, replaces: there !== undefined };
+}
+
+/**
+ * A folder with folders in it is not an output of ours: replacing it would lose them. (Its files are kept, see publish.)
+ *
+ * @throws CheckpointError `target-exists`
+ */
+export function requireOurs(folder: string): void {
+  for (const entry of existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : []) {
+    if (entry.isDirectory()) throw new CheckpointError('target-exists', { file: folder }, `it holds the folder ${entry.name}, which Winnow did not write`);
+  }
 }
 
 /** True when `inner` is `outer` or lies below it. */

@@ -137,7 +137,7 @@ const checks: Record<string, (one: Case, source: string) => Promise<void>> = {
     assert.deepEqual(snapshot(path.dirname(source)), before);
     assert.equal([...valuesOf(source).values()].reduce((sum, values) => sum + zerosIn(values), 0), one.facts.zero_count);
   },
-  'st-path-chars': async (one, source) => {
+  'st-path-chars': async (_one, source) => {
     const { code, json, err } = await winnow(['prune', path.dirname(source), '--sparsity', '0.5']);
     assert.equal(code, 0, err);
     const { out } = json as PruneJson;
@@ -156,7 +156,7 @@ const checks: Record<string, (one: Case, source: string) => Promise<void>> = {
     assert.equal(zerosIn([...valuesOf(file).values()].flatMap((values) => [...values])), 32);
     assert.deepEqual(snapshot(root), before);
   },
-  'st-readonly': async (one, source) => {
+  'st-readonly': async (_one, source) => {
     chmodSync(source, 0o400);
     const { code, err } = await winnow(['prune', source, '--sparsity', '0.5', '--out', path.join(folder, 'st-readonly-out')]);
     assert.equal(code, 0, err);
