@@ -126,5 +126,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
 /** The sentence for a person, safe to print: names out of files can neither move the cursor nor break the line. */
 export function sentenceOf(problem: Problem): string {
   const text = printable(sentences[problem.code](problem.where, problem.detail));
-  return /^(tensor|a tensor|a key|the file)\b/.test(text) ? text[0].toUpperCase() + text.slice(1) : text;
+  // A path keeps its own first letter; everything else begins like a sentence.
+  const { file: path } = problem.where;
+  return path !== undefined && text.startsWith(printable(path)) ? text : text[0].toUpperCase() + text.slice(1);
 }

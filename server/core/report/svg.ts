@@ -50,7 +50,7 @@ const STYLE = `
 
 /** Text as text: names out of files never become markup, and characters that XML forbids are dropped. */
 export const escapeXml = (text: string): string => text
-  // eslint-disable-next-line no-control-regex
+   
   .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '')
   .replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 

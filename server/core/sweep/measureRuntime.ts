@@ -31,7 +31,7 @@ export async function* measureRuntime(
       times[which].push(pair[which]);
     }
     ratios.push(pair[1] / pair[0]);
-    yield { stage: 'timing', done: ratios.length, total: null, unit: 'windows' };
+    yield { stage: 'timing, pair', done: ratios.length, total: null, unit: 'windows' };
   }
   const ratio = medianInterval(ratios);
   return {

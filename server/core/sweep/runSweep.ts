@@ -55,7 +55,7 @@ export async function* runSweep(cells: readonly CellSpecification[], store: Swee
       const step = await work.next();
       if (step.done) break;
       const { stage: part, done, total, note } = step.value;
-      yield { ...stage, note: `${cellTitle(cell)}: ${part}${total ? ` ${Math.floor(100 * done / total)} %` : ''}${note ? `, ${note}` : ''}` };
+      yield { ...stage, note: `${cellTitle(cell)}: ${part}${total ? ` ${Math.floor(100 * done / total)} %` : done > 0 ? ` ${done}` : ''}${note ? `, ${note}` : ''}` };
     }
     finished.push(readFinished(target));
   }

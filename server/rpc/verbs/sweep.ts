@@ -52,8 +52,10 @@ export const sweep: Verb<'sweep'> = {
     const model = openModel(wish.checkpoint);
     const request = sweepRequest(wish, model, await chooseProvider(wish.provider), context, !args.has('no-runtime'));
     const cells = planCells(request);
-    const out = wish.out ?? path.join(path.dirname(wish.checkpoint), `${model.checkpoint.name.replace(/\.\w+$/, '')}-sweep`);
+    const out = wish.out ?? path.join(path.dirname(wish.checkpoint), `${model.checkpoint.name.replace(/(\.safetensors)?(\.index\.json)?$/, '')}-sweep`);
     const store = SweepStore.open(out, setupOf(cells[0], checkpointFingerprint(model.checkpoint)), { winnow: version, force: context.force });
+    const dropped = wish.benchmarks?.filter((benchmark) => !request.benchmarks.includes(benchmark)) ?? [];
+    if (dropped.length > 0) yield { stage: 'sweep', done: 0, total: cells.length, unit: 'cells', note: `${dropped.join(', ')}: the same text as another one, counted once` };
     const pool = makePool({ threads: context.threads });
     const executor = makeLocalExecutor({ pool, io: context.io, scratch: out }, version);
     try {

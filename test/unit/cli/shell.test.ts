@@ -20,10 +20,10 @@ async function shell(words: string[], run: Verb['run'], signal = new AbortContro
   return { code, out, err };
 }
 
-// eslint-disable-next-line require-yield
+ 
 const answer: Verb['run'] = async function* () { return { formats: [] } as unknown as VerbOutputs['catalog']; };
 const fail = (error: unknown): Verb['run'] =>
-  // eslint-disable-next-line require-yield
+   
   async function* () { throw error; };
 
 test('a verb prints text, or with --json one document and nothing else', async () => {
