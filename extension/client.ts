@@ -124,7 +124,8 @@ export class WinnowClient implements vscode.Disposable {
       initializationFailedHandler: () => false,
     });
     client.onNotification('winnow/event', (pushed: PushedEvent) => {
-      if (pushed.event === 'engineState' && pushed.payload.state !== 'running') this.tell(pushed.payload.detail);
+      if (pushed.event === 'engineState' && pushed.payload.state === 'restarting') this.tell(pushed.payload.detail);
+      if (pushed.event === 'engineState' && pushed.payload.state === 'stopped') this.offerRestart(pushed.payload.detail, () => this.bare('winnow/restartEngine', {}));
       this.pushed.fire(pushed);
     });
     const early = new Promise<never>((_, reject) => { setImmediate(() => started?.once('exit', (code, signal) => reject(new Error(`it ${describeExit(code, signal)}`)))); });
@@ -157,17 +158,20 @@ export class WinnowClient implements vscode.Disposable {
     this.endAll(what);
     this.changed.fire({ state: 'stopped', detail: delayMs === null ? `${what} It has been restarted too often.` : `${what} It starts again ${delayMs === 0 ? 'now' : `in ${delayMs / 1000} s`}.` });
     if (delayMs !== null) this.tell(`${what} It has been started again.`);
-    else {
-      void vscode.window.showErrorMessage(`${what} It has been restarted too often.`, 'Restart', 'Show Log').then((choice) => {
-        if (choice === 'Restart') void vscode.commands.executeCommand('winnow.restartServer');
-        if (choice === 'Show Log') this.log.show();
-      });
-    }
+    else this.offerRestart(`${what} It has been restarted too often.`, () => this.restart());
   }
 
   /** Says what happened to a process; the views come back by themselves. */
   private tell(sentence: string): void {
     void vscode.window.showWarningMessage(sentence, 'Show Log').then((choice) => { if (choice) this.log.show(); });
+  }
+
+  /** A process that stays stopped until a person starts it. */
+  private offerRestart(sentence: string, restart: () => Promise<unknown>): void {
+    void vscode.window.showErrorMessage(sentence, 'Restart', 'Show Log').then((choice) => {
+      if (choice === 'Show Log') this.log.show();
+      if (choice === 'Restart') restart().catch((error: unknown) => vscode.window.showErrorMessage(error instanceof CallFailure ? error.sentence : String(error)));
+    });
   }
 
   private endAll(sentence: string): void {
