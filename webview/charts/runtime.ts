@@ -29,7 +29,8 @@ export function makeRuntime(): Chart<Topic> {
     const floor = size.height - frame.bottom;
     const count = topic.series.length;
     const points = topic.series.flatMap((series, i) => series.points.flatMap((point) => {
-      const ratio = point.cell.runtime?.ratio;
+      // The dense model against itself is the control: one mark, whatever the number of methods.
+      const ratio = point.cell.level === 0 && i > 0 ? null : point.cell.runtime?.ratio;
       const value = finite(ratio?.value);
       return value === null ? [] : [{ point, i, value, low: finite(ratio?.low) ?? value, high: finite(ratio?.high) ?? value }];
     }));
@@ -46,8 +47,8 @@ export function makeRuntime(): Chart<Topic> {
       g.append('line').attr('class', 'whisker');
       g.append('circle').attr('class', 'mark-ring').attr('r', 3.25);
       return g;
-    }).attr('class', (p) => `mark ${seriesClass(p.i)}`)
-      .attr('transform', (p) => `translate(${x(p.point.level) + (p.i - (count - 1) / 2) * 6},${y(p.value)})`);
+    }).attr('class', (p) => `mark ${p.point.cell.level === 0 ? 'dense' : seriesClass(p.i)}`)
+      .attr('transform', (p) => `translate(${x(p.point.level) + (p.point.cell.level === 0 ? 0 : (p.i - (count - 1) / 2) * 6)},${y(p.value)})`);
     group.select('line').attr('y1', (p) => y(p.low) - y(p.value)).attr('y2', (p) => y(p.high) - y(p.value));
     group.on('mouseenter', (event: MouseEvent, p) => showTooltip({
       title: `${methodName(p.point.cell)} · ${formatLevel(p.point.cell.level)}`,
