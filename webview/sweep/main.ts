@@ -25,7 +25,7 @@ let chosen = 0;
 let job: JobJson | null = null;
 
 const { bridge, api } = connect({
-  welcome: (message) => { dir = message.path; chosen = readChosen(api.getState()); void load(); },
+  welcome: (message) => { dir = message.path; chosen = readChosen(api.getState()); keep(); void load(); },
   server: (state, detail) => troubles.server(state, detail),
   events: {
     jobChanged: (event) => { if (isOurs(event.job)) { const ended = job?.state === 'running' && event.job.state !== 'running'; job = event.job; showJob(); if (ended) void load(); else refresh(); } },
@@ -34,6 +34,8 @@ const { bridge, api } = connect({
 });
 const call = bridge.call;
 const readChosen = (state: unknown): number => (typeof state === 'object' && state !== null && 'chosen' in state && typeof state.chosen === 'number' ? state.chosen : 0);
+/** The host finds the folder again by `path` when the window is reloaded. */
+const keep = (): void => api.setState({ path: dir, chosen });
 const trimmedPath = (path: string): string => path.replace(/[\\/]+$/, '');
 const isOurs = (other: JobJson): boolean => other.kind === 'sweep' && (trimmedPath(other.out ?? '') === trimmedPath(dir) || other.args.some((arg) => trimmedPath(arg) === trimmedPath(dir)));
 
@@ -59,16 +61,17 @@ const says = h('div', { class: 'says', 'aria-live': 'polite' });
 const command = h('code', { class: 'command' });
 const waiting = h('p', { class: 'waiting', hidden: true }, 'No cell has finished yet. The first is the dense model.');
 
+const body = h('div', { class: 'sweep-columns empty' },
+  h('div', { class: 'main-column' },
+    h('section', { class: 'curve-section' }, h('div', { class: 'section-head' }, metricTitle, h('div', { class: 'section-tools' }, topicBox, logBox)), perplexity.element),
+    h('section', null, h('h2', null, 'Cells'), cells)),
+  h('div', { class: 'side-column' },
+    h('section', null, h('h2', null, 'Size on disk'), sizes.element),
+    h('section', null, h('h2', null, 'Time a window, against dense'), runtime.element),
+    h('section', null, h('h2', null, 'What the numbers say'), says)));
 mount(h('main', { class: 'app' },
   h('header', { class: 'top' }, h('div', { class: 'head-line' }, title, setup, jobBox), progress.element), banner.element,
-  h('div', { class: 'sweep-columns' },
-    h('div', { class: 'main-column' },
-      h('section', { class: 'curve-section' }, h('div', { class: 'section-head' }, metricTitle, h('div', { class: 'section-tools' }, topicBox, logBox)), perplexity.element, waiting),
-      h('section', null, h('h2', null, 'Cells'), cells)),
-    h('div', { class: 'side-column' },
-      h('section', null, h('h2', null, 'Size on disk'), sizes.element),
-      h('section', null, h('h2', null, 'Time a window, against dense'), runtime.element),
-      h('section', null, h('h2', null, 'What the numbers say'), says))),
+  waiting, body,
   h('footer', { class: 'status' }, command, h('div', { class: 'status-actions' },
     button('Open report', 'secondary', () => void call('openReport', { dir }).catch(report), 'Write report.md with its plots and open it'),
     button('Export CSV', 'secondary', () => void call('exportCsv', { dir }).catch(report), 'One row a cell')))));
@@ -80,18 +83,23 @@ for (const chart of [perplexity, sizes, runtime]) observer.observe(chart.element
 
 // ---- data ----
 async function load(): Promise<void> {
+  const known = await call('jobs', {}).catch(() => ({ jobs: [] as JobJson[] }));
+  job = known.jobs.filter(isOurs).at(-1) ?? job;
   try {
-    const [jobs, next] = await Promise.all([call('jobs', {}).catch(() => ({ jobs: [] as JobJson[] })), call('sweepResult', { dir })]);
-    job = jobs.jobs.filter(isOurs).at(-1) ?? job;
-    sweep = next;
+    sweep = await call('sweepResult', { dir });
     banner.hide();
-    show();
-  } catch (error) { report(error); }
+  } catch (error) {
+    // A sweep that has just started has no store yet; its next progress asks again.
+    if (job?.state !== 'running') report(error);
+  }
+  show();
 }
 const refresh = throttle(() => { call('sweepResult', { dir }).then((next) => { sweep = next; show(); }, () => undefined); }, 1500);
 
 function show(): void {
   showJob();
+  body.classList.toggle('empty', !sweep || sweep.cells.length === 0);
+  waiting.hidden = (sweep?.cells.length ?? 0) > 0 || (!sweep && job?.state !== 'running');
   if (!sweep) return;
   topics = topicsOf(sweep);
   const name = trimmedPath(sweep.checkpoint).split(/[\\/]/).at(-1) ?? sweep.checkpoint;
@@ -104,16 +112,14 @@ function show(): void {
   const text = sweep.texts.find((one) => one.benchmark === topic?.cells[0].benchmark) ?? s;
   const fact = (text: string, hint?: string): HTMLElement => h('span', { class: 'fact', title: hint }, text);
   setup.replaceChildren(
-    fact(`${plural(methods, 'method')} × ${plural(levels, 'level')}`),
+    ...(methods > 0 ? [fact(`${plural(methods, 'method')} × ${plural(levels, 'level')}`)] : []),
     ...(topic ? [fact(topic.title, `context ${s.context}, stride ${s.stride}`)] : []),
     fact(`context ${s.context} / ${s.stride}`, 'context / stride of the windows'),
     fact(`${grouped(text.scoredTokens)} scored tokens`, `${grouped(text.tokens)} tokens in ${plural(text.windows, 'window')}${s.limit === null ? '' : `, limited to ${s.limit}`}\ntext sha256 ${text.textSha256}\ntokenizer ${s.tokenizer}`),
     fact(`${s.provider} · ${s.weightDtype === s.computeDtype ? s.computeDtype : `${s.weightDtype} computed in ${s.computeDtype}`}`, `${plural(s.threads, 'thread')}, seed ${s.seed}, Winnow ${s.winnow}, ${s.started}\n${grouped(s.prunableParameters)} of ${grouped(s.parameters)} parameters prunable`));
   if (topics.length > 1 && topicBox.childElementCount === 0) {
-    topicBox.append(dropdown('Benchmark', topics.map((t, i) => ({ value: String(i), label: t.title })), (value) => { chosen = Number(value); api.setState({ chosen }); show(); }));
+    topicBox.append(dropdown('Benchmark', topics.map((t, i) => ({ value: String(i), label: t.title })), (value) => { chosen = Number(value); keep(); show(); }));
   }
-  waiting.hidden = topics.length > 0;
-  perplexity.element.hidden = topics.length === 0;
   if (!topic) return;
   setText(metricTitle, `${topic.metric} against weights pruned`);
   perplexity.setData(topic);
