@@ -6,7 +6,7 @@ import type { JobProgressJson } from '../protocol/verbs';
 /**
  * How a detached job tells the editor how it is doing: `--progress-file PATH` appends JSON lines to PATH.
  *
- *     {"stage":"scanning","done":1048576,"total":6430000000,"unit":"bytes"}          JobProgressJson, at most five a second
+ *     {"stage":"scanning","done":1048576,"total":6430000000,"unit":"bytes"}          JobProgressJson, at most two a second
  *     {"stage":"evaluating","done":3,"total":12,"unit":"windows","note":"31.2"}
  *     {"state":"done","out":"/models/gpt2-magnitude-50","message":null}             JobEndJson: always the last line
  *
@@ -24,7 +24,7 @@ export interface JobEndJson {
 /** True for the last line of a progress file. */
 export const isJobEnd = (line: JobProgressJson | JobEndJson): line is JobEndJson => 'state' in line;
 
-const LEAST_GAP_MS = 200;
+const LEAST_GAP_MS = 500;
 
 /** Appends progress to a file; writes nothing when there is no path. */
 export class ProgressFile {
