@@ -2,7 +2,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import path from 'node:path';
 import * as vscode from 'vscode';
-import { CloseAction, ErrorAction, IPCMessageReader, IPCMessageWriter, LanguageClient, RevealOutputChannelOn } from 'vscode-languageclient/node';
+import type { LanguageClient } from 'vscode-languageclient/node';
 import type { EditorEvent, EditorEvents, EditorMethod, Failure, Params, Result } from '../server/protocol/editor';
 import { CallFailure } from '../server/rpc/ipc';
 import { describeExit, RestartPolicy } from '../server/rpc/restartPolicy';
@@ -27,6 +27,8 @@ export class WinnowClient implements vscode.Disposable {
   private stoppedBecause: string | null = null;
   private startedMs = 0;
   private closing = false;
+  /** Counts stops: a start that was under way when one came gives up. */
+  private generation = 0;
   private readonly policy = new RestartPolicy();
   private readonly pending = new Set<(error: CallFailure) => void>();
 
@@ -68,9 +70,11 @@ export class WinnowClient implements vscode.Disposable {
 
   async stop(sentence = 'The server is stopping.'): Promise<void> {
     const { client, child } = this;
+    this.generation++;
     this.client = this.child = this.starting = null;
     this.endAll(sentence);
-    if (!client || !child) return;
+    if (!child) return;
+    if (!client) { child.kill(); return; }
     const killer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
     try { await client.stop(STOP_MS); } catch { /* it is gone, or it is killed */ } finally { clearTimeout(killer); }
     child.kill();
@@ -108,7 +112,11 @@ export class WinnowClient implements vscode.Disposable {
 
   private async start(): Promise<LanguageClient> {
     const entry = path.join(this.context.extensionPath, 'dist', 'server.js');
+    const { generation } = this;
     let started: ChildProcess | null = null;
+    // Loaded with the first start: whoever opens some JSON file does not wait for it.
+    const { CloseAction, ErrorAction, IPCMessageReader, IPCMessageWriter, LanguageClient, RevealOutputChannelOn } = await import('vscode-languageclient/node');
+    this.stillWanted(generation);
     const client = new LanguageClient('winnow', 'Winnow', () => {
       const child = started = fork(entry, [], { env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' }, execArgv: [], stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
       for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => this.log.warn(`server: ${text.trimEnd()}`));
@@ -131,9 +139,14 @@ export class WinnowClient implements vscode.Disposable {
     const early = new Promise<never>((_, reject) => { setImmediate(() => started?.once('exit', (code, signal) => reject(new Error(`it ${describeExit(code, signal)}`)))); });
     early.catch(() => { /* the race below is what counts */ });
     await Promise.race([client.start(), early]);
+    this.stillWanted(generation);
     this.client = client;
     this.log.info(`The server runs as process ${this.child?.pid ?? '?'}.`);
     return client;
+  }
+
+  private stillWanted(generation: number): void {
+    if (generation !== this.generation) throw new Error('it was stopped while it started');
   }
 
   private died(code: number | null, signal: string | null): void {
@@ -147,7 +160,8 @@ export class WinnowClient implements vscode.Disposable {
     if (delayMs === null) this.stoppedBecause = what;
     else {
       // Calls that come meanwhile wait for this start.
-      const again = new Promise<void>((resolve) => { setTimeout(resolve, delayMs); }).then(() => this.start());
+      const { generation } = this;
+      const again = new Promise<void>((resolve) => { setTimeout(resolve, delayMs); }).then(() => { this.stillWanted(generation); return this.start(); });
       const mine: Promise<LanguageClient> = again.catch((error: unknown) => {
         if (this.starting === mine) this.starting = null;
         throw new CallFailure('server-stopped', error instanceof Error ? error.message : String(error));
