@@ -33,9 +33,9 @@ export type ExitCode = 0 | 1 | 2 | 130;
 
 const EXIT_CANCELLED = 130;
 
-/** Resolves once the text has left the process, so that an exit cannot cut it. */
+/** Resolves once the text has left the process, so that an exit cannot cut it; a reader that went away is no fault. */
 const print = (stream: ShellStreams['stdout'], text: string): Promise<void> =>
-  new Promise((resolve, reject) => void stream.write(text, (error) => error ? reject(error) : resolve()));
+  new Promise((resolve, reject) => void stream.write(text, (error) => error && (error as NodeJS.ErrnoException).code !== 'EPIPE' ? reject(error) : resolve()));
 
 function contextOf(args: Arguments, streams: ShellStreams): VerbContext {
   const io = args.text('io') ?? 'auto';
@@ -78,8 +78,8 @@ async function runVerb(entry: VerbEntry, words: readonly string[], streams: Shel
       file.report(progress);
     });
     bar.end();
-    await print(streams.stdout, args.has('json') ? `${encodeJson(output)}\n` : verb.text(output).replace(/\n*$/, '\n'));
     file.end({ state: 'done', out: outOf(output, streams.cwd), message: null });
+    await print(streams.stdout, args.has('json') ? `${encodeJson(output)}\n` : verb.text(output).replace(/\n*$/, '\n'));
     return 0;
   } catch (thrown) {
     bar.end();

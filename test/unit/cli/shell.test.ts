@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { CheckpointError, throwIfCancelled } from '../../../server/core/errors';
 import type { VerbOutputs } from '../../../server/protocol/verbs';
@@ -97,5 +100,20 @@ test('every verb of the real list says how it is used, and has no flag twice', a
     const names = verb.flags.map((flag) => flag.name);
     assert.equal(new Set(names).size, names.length, entry.name);
     for (const common of ['json', 'force', 'io', 'threads', 'verbose', 'help', 'version', 'data']) assert.ok(!names.includes(common), `${entry.name} --${common}`);
+  }
+});
+
+test('a reader that went away is no fault, and the job still counts as done', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'winnow-shell-')), progress = path.join(folder, 'p.jsonl');
+  try {
+    let err = '';
+    const code = await runShell(['catalog', '--progress-file', progress], {
+      cwd: folder, environment: {}, signal: new AbortController().signal, verbs: [{ name: 'catalog', load: async () => fake(answer) }], stderr: { write: (text) => { err += text; } },
+      stdout: { write: (_text, done) => { setImmediate(done, Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })); } },
+    });
+    assert.deepEqual([code, err], [0, '']);
+    assert.deepEqual(JSON.parse(readFileSync(progress, 'utf8')), { state: 'done', out: null, message: null });
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });
