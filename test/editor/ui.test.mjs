@@ -2,7 +2,7 @@
 // pictures go to test/editor/shots (build output) and are meant to be looked at.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { root, run, version } from '../../scripts/setup.mjs';
@@ -35,6 +35,12 @@ async function pickCheckpoint() {
   if (await rows.filter({ hasText: 'sample' }).count() === 0) await rows.filter({ hasText: /tiny-gpt2(?!-)/ }).first().click();
 }
 
+/** By its name, because a chord of keys does not reach the workbench from inside a webview. */
+async function closeAll() {
+  await runCommand(page, 'View: Close All Editors');
+  await page.locator('.tabs-container .tab').first().waitFor({ state: 'detached' });
+}
+
 async function revealTinyGpt2() {
   if (await explorerRow(page, 'model.safetensors').count() === 0) await explorerRow(page, 'tiny-gpt2').first().click();
   await explorerRow(page, 'model.safetensors').first().waitFor();
@@ -55,7 +61,7 @@ const step = (name, body) => { if (new RegExp(process.env.WINNOW_STEPS ?? '').te
 test('the packaged extension in a real workbench', { timeout: 900_000 }, async (t) => {
   mkdirSync(shots, { recursive: true });
   const vsix = path.join(root, `build/winnow-${version()}-linux-x64.vsix`);
-  run(process.execPath, [path.join(root, 'scripts/package.mjs'), '--target', 'linux-x64', '--out', vsix], { stdio: 'ignore' });
+  run(process.execPath, [path.join(root, 'scripts/package.mjs'), '--target', 'linux-x64', '--out', vsix], { stdio: ['ignore', 'ignore', 'inherit'] });
   server = await startServer({ vsix });
   browser = await launchBrowser();
   try {
@@ -144,7 +150,7 @@ step('a sweep runs from the palette to its curves', async () => {
 });
 
 step('a killed engine and a killed server come back, and so do the inspectors', async () => {
-  await page.keyboard.press('Control+K'); await page.keyboard.press('Control+W'); // close all editors
+  await closeAll();
   await revealTinyGpt2();
   await explorerRow(page, 'model.safetensors').first().dblclick();
   let view = await inspectorReady();
@@ -166,7 +172,10 @@ step('a killed engine and a killed server come back, and so do the inspectors', 
 });
 
 step('the state of the inspector survives Reload Window', async () => {
-  let view = webview(page);
+  await closeAll();
+  await revealTinyGpt2();
+  await explorerRow(page, 'model.safetensors').first().dblclick();
+  let view = await inspectorReady();
   await view.locator('.row', { hasText: 'h.2' }).first().click();
   const slider = view.locator('input.slider').nth(1);
   await slider.focus(); await page.keyboard.press('Home'); await page.keyboard.press('PageUp');
@@ -182,12 +191,8 @@ step('the state of the inspector survives Reload Window', async () => {
 });
 
 step('a sweep outlives Reload Window and is found again', async () => {
-  await runCommand(page, 'Winnow: Run Sweep');
-  await pickCheckpoint();
-  await pick(page, 'sample');
-  await page.locator('.quick-input-widget:visible .quick-input-list .monaco-list-row').first().waitFor();
-  await page.keyboard.press('Enter');
-  await pick(page, 'Start anew');
+  await explorerRow(page, 'sweep.winnow.yaml').first().dblclick();
+  await codeLens(page, 'Run sweep').click();
   const [pid] = await until(() => { const pids = pidsOf('dist/cli.js'); return pids.length ? pids : null; }, 30_000);
   await page.reload();
   await workbenchReady(page);
@@ -200,9 +205,9 @@ step('a sweep outlives Reload Window and is found again', async () => {
 
 step('a folder without a model is answered in one sentence', async () => {
   await contextMenu(page, 'notes', 'Winnow: Inspect Checkpoint');
-  await until(async () => (await page.locator('.notification-toast', { hasText: /no model|holds no/i }).count()) + (await webview(page).locator('.banner', { hasText: /no model|holds no/i }).count().catch(() => 0)) > 0);
+  await until(async () => (await page.locator('.notification-toast', { hasText: /No checkpoint in notes/ }).count()) + (await webview(page).locator('.banner', { hasText: /No checkpoint in notes/ }).count().catch(() => 0)) > 0);
   await shot('no-model');
-  await page.keyboard.press('Control+K'); await page.keyboard.press('Control+W');
+  await closeAll().catch(() => {});
 });
 
 step('a checkpoint with an odd name opens by its folder', async () => {
@@ -212,12 +217,12 @@ step('a checkpoint with an odd name opens by its folder', async () => {
 });
 
 step('pictures in every theme and width', async () => {
-  const themes = { dark: 'Default Dark Modern', light: 'Default Light Modern', hc: 'Default High Contrast' };
-  await page.keyboard.press('Control+K'); await page.keyboard.press('Control+W');
+  const themes = { dark: 'Dark Modern', light: 'Light Modern', hc: 'Dark High Contrast' };
+  await closeAll();
   for (const [short, theme] of Object.entries(themes)) {
-    const settings = path.join(server.dir, 'data/User/settings.json');
-    const all = JSON.parse(readFileSync(settings, 'utf8'));
-    writeFileSync(settings, JSON.stringify({ ...all, 'workbench.colorTheme': theme }));
+    await runCommand(page, 'Preferences: Color Theme');
+    await page.locator('.quick-input-widget:visible input.input').fill(theme);
+    await page.keyboard.press('Enter');
     const body = { dark: 'vscode-dark', light: 'vscode-light', hc: 'vscode-high-contrast' }[short];
     for (const width of [1280, 900]) {
       await page.setViewportSize({ width, height: 800 });
@@ -240,7 +245,7 @@ step('pictures in every theme and width', async () => {
       await page.waitForTimeout(300);
       await shot(`sweep-${short}-${width}`);
       await page.keyboard.press('Control+B');
-      await page.keyboard.press('Control+K'); await page.keyboard.press('Control+W');
+      await closeAll();
     }
   }
   await page.setViewportSize({ width: 1280, height: 800 });

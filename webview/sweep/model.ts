@@ -60,7 +60,7 @@ export function valueText(cell: SweepCellJson): { value: string; error: string }
   const value = finite(cell.value);
   if (value === null) return { value: cell.value === null ? '–' : String(cell.value), error: '' };
   const error = finite(cell.standardError);
-  return { value: formatPerplexity(value), error: error === null ? '' : `± ${formatError(Z * error, value)}` };
+  return { value: formatPerplexity(value), error: error === null ? '' : `± ${formatError(error, value)}` };
 }
 
 /** Perplexity against the dense model, in the words of its verdict. */

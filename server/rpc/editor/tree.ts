@@ -63,10 +63,10 @@ function toRow({ group, tensor, shown, expanded }: Line, statsOf: StatsOf): Row 
   }
   const tensors = counted(group.tensors), dtypes = new Set(tensors.map(({ info }) => info.dtype));
   const largest = new Set([...tensors].sort((a, b) => b.info.elements - a.info.elements).slice(0, MAX_PARTS));
-  const parts: NodeId[] = tensors.filter((member) => largest.has(member)).map(({ id }) => id);
+  const members = tensors.filter((member) => largest.has(member)), parts: NodeId[] = members.map(({ id }) => id);
   return {
     id: group.id, label: group.name, depth: 0, kind: 'group', children: shown, expanded, parameters: elementsOf(tensors), bytes: bytesOf(group.tensors), prunable: tensors.some(({ role }) => role.prunable),
-    dtype: dtypes.size === 1 ? [...dtypes][0] : 'mixed', shape: null, role: null, layer: group.layer, stats: statsOf(tensors), parts,
+    dtype: dtypes.size === 1 ? [...dtypes][0] : 'mixed', shape: null, role: null, layer: group.layer, stats: statsOf(tensors), parts, partParameters: members.map(({ info }) => info.elements),
   };
 }
 

