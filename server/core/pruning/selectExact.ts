@@ -1,9 +1,11 @@
 import { CheckpointError } from '../errors';
 import type { MagnitudeHistogram } from '../stats/contract';
+import { CountedSum } from '../stats/counted';
+import type { Counted } from '../stats/counted';
 import { binsOf } from './magnitudeBins';
 
 /** Exact counts of the magnitudes inside some coarse bins of one tensor. No magnitude twice. */
-export interface Refined { readonly values: ArrayLike<number>; readonly counts: ArrayLike<number> }
+export type Refined = Counted;
 
 /** What a selection needs of each tensor: its histogram, and a way to look inside coarse bins (one more pass). */
 export interface SelectionSource {
@@ -65,7 +67,7 @@ function bracket(sources: readonly SelectionSource[], rank: number): readonly [n
 export async function selectExact(sources: readonly SelectionSource[], rank: number): Promise<Selection> {
   const [low, high] = bracket(sources, rank);
   /** Count of each magnitude in [low, high], over all sources. */
-  const totals = new Map<number, number>();
+  const totals = new CountedSum();
   let below = 0;
   const inside = await Promise.all(sources.map(async (source) => {
     const { histogram } = source;
@@ -82,10 +84,10 @@ export async function selectExact(sources: readonly SelectionSource[], rank: num
     // F32 pairs are kept in half the room: a tensor has tens of thousands of them.
     if (coarse.length > 0) parts.push(compact(histogram.space, await source.refine(coarse)));
     below += less;
-    for (const part of parts) for (let i = 0; i < part.values.length; i++) totals.set(part.values[i], (totals.get(part.values[i]) ?? 0) + part.counts[i]);
+    for (const part of parts) totals.add(part);
     return { less, parts };
   }));
-  const threshold = rankAt(Array.from(totals, ([value, count]) => [value, value, count] as const), 0, rank - below);
+  const threshold = rankIn(totals.result(), rank - below);
   return {
     threshold,
     counts: inside.map(({ less, parts }) => {
@@ -99,6 +101,13 @@ export async function selectExact(sources: readonly SelectionSource[], rank: num
       return { less, equal };
     }),
   };
+}
+
+/** The rank-th smallest of ascending magnitudes. */
+function rankIn({ values, counts }: Counted, rank: number): number {
+  let below = 0;
+  for (let i = 0; i < values.length; i++) { below += counts[i]; if (below >= rank) return values[i]; }
+  throw new CheckpointError('internal', {}, `rank ${rank} of ${below} magnitudes`);
 }
 
 function compact(space: MagnitudeHistogram['space'], { values, counts }: Refined): Refined {
