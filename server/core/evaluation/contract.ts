@@ -1,11 +1,44 @@
 import type { Problem } from '../errors';
 import type { Provider } from '../runtime/contract';
 
-/** One run of the model: `ids` go in; the tokens at [scoreFrom, scoreTo) of `ids` are scored, each predicted by the one before. scoreFrom >= 1. */
+/**
+ * One run of the model: `ids` go in; the tokens at [scoreFrom, scoreTo) of `ids` are scored, each predicted by the one before.
+ * scoreFrom >= 1. With `masked` the scored tokens are those at `masked.at`, each predicted where it stands (scoreTo - scoreFrom
+ * is how many they are).
+ */
 export interface Window {
   readonly ids: Uint32Array;
   readonly scoreFrom: number;
   readonly scoreTo: number;
+  /** What the encoder of an encoder-decoder reads; `ids` are then the decoder's, its start token first. */
+  readonly encoder?: Uint32Array;
+  readonly masked?: Masked;
+}
+
+/** Tokens that a masked LM does not see. */
+export interface Masked {
+  /** Ascending positions in `Window.ids`. */
+  readonly at: Uint32Array;
+  /** What stands there instead, one id a position. */
+  readonly by: Uint32Array;
+  /** `together`: all at once, one run. `apart`: one at a time, the others as they are, so as many runs as positions. */
+  readonly how: 'together' | 'apart';
+}
+
+/** Ids of special tokens that a protocol needs and that are not part of every tokenizer. */
+export interface SpecialTokens {
+  /** Begins the decoder's sequence. */
+  readonly start: number | null;
+  /** Ends a sequence. */
+  readonly end: number | null;
+  /** Stands for a token that is to be predicted. */
+  readonly mask: number | null;
+  /** T5's `<extra_id_0>`, `<extra_id_1>`, ...: as many as there are. */
+  readonly sentinels: readonly number[];
+  /** Every special token, for protocols that leave them alone. */
+  readonly all: ReadonlySet<number>;
+  /** Entries that can stand for a token: below this id. */
+  readonly size: number;
 }
 
 export interface WindowOptions {
@@ -26,6 +59,11 @@ export interface Tokenizer {
   encode(text: string): Uint32Array;
   /** The text of an id, for messages. */
   tokenOf(id: number): string;
+  /** The id of an entry by its text, null when there is none. */
+  idOf?(token: string): number | null;
+  /** The token that stands for one to be predicted, and all that are marked special. */
+  readonly mask?: number | null;
+  readonly specialIds?: ReadonlySet<number>;
 }
 
 /** How a perplexity is computed. Adding one is one new file and one line in `protocols.ts`. */
@@ -43,7 +81,7 @@ export interface Protocol {
   /** The stride that goes with a context when the person gives a context alone. */
   strideOf(context: number): number;
   /** All windows over the text, in text order. `tokens`: ids of the whole text, begin and end tokens included. @throws `too-few-tokens`, `bad-window` */
-  windows(tokenizer: Tokenizer, text: string, options: WindowOptions): { readonly tokens: number; readonly windows: readonly Window[] };
+  windows(tokenizer: Tokenizer, text: string, options: WindowOptions, special?: SpecialTokens): { readonly tokens: number; readonly windows: readonly Window[] };
   /**
    * The number that the published script prints where it averages otherwise; absent where it is the same.
    * @param windows the windows that were run
@@ -79,6 +117,8 @@ export interface EvaluationSetup {
   readonly textSha256: string;
   readonly tokenizer: string;
   readonly limit: number | null;
+  /** How a masked LM decodes, where its family knows more than one way. */
+  readonly decoder?: 'emd' | 'plain';
 }
 
 /** What to evaluate a model on, and how; null means the protocol's or the family's default. */

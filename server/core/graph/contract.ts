@@ -32,7 +32,8 @@ export interface GraphOptions {
 }
 
 /**
- * A built graph. Inputs: `input_ids` int64 (batch, length); `targets` int64 (batch, scored): the ids to predict;
+ * A built graph. Of an encoder-decoder, `input_ids` are the decoder's and `encoder_ids` int64 (batch, encoder_length) the
+ * encoder's. Inputs: `input_ids` int64 (batch, length); `targets` int64 (batch, scored): the ids to predict;
  * `positions` int64 (batch, scored): index into the length axis of the hidden state that predicts each target;
  * and one float scalar `threshold:<tensor>` per maskable tensor. Output: `losses` float32 (batch, scored), natural-log
  * negative log-likelihood of each target. The head runs only on the scored positions.
@@ -59,4 +60,8 @@ export interface ModelGraph {
   /** Of the activations of one token, a rough bound in bytes; used to refuse before starting. */
   readonly activationBytesPerToken: number;
   readonly vocabSize: number;
+  /** True when the graph has the input `encoder_ids`. */
+  readonly takesEncoder?: boolean;
+  /** How a masked LM decodes where its family knows more than one way; part of the setup of a result. */
+  readonly decoder?: 'emd' | 'plain';
 }

@@ -11,10 +11,18 @@ export const roles = [
 ] as const;
 export type Role = (typeof roles)[number];
 
+/** The two rows of blocks of an encoder-decoder. */
+export type Stack = 'encoder' | 'decoder';
+
+/** What a layer is called where numbers alone would merge two rows of blocks: `3`, `encoder 3`. */
+export const layerName = (role: Pick<TensorRole, 'stack'>, layer: number): string => (role.stack ? `${role.stack} ${layer}` : String(layer));
+
 export interface TensorRole {
   readonly role: Role;
   /** Block number, null outside the blocks. */
   readonly layer: number | null;
+  /** Which of an encoder-decoder's two rows of blocks; missing where there is one. Block 0 of the one is not block 0 of the other. */
+  readonly stack?: Stack;
   /** Group shown in the tree and the roll-up: `h.0`, `model.layers.3`, `wte`. */
   readonly group: string;
   /** In the prunable set by default. */

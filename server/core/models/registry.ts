@@ -1,6 +1,7 @@
 import type { Architecture } from './contract';
 import { gpt2 } from './gpt2';
 import { llama } from './llama';
+import { t5 } from './t5';
 
 /** Every family that is known by more than its names. */
-export const architectures: readonly Architecture[] = [gpt2, llama];
+export const architectures: readonly Architecture[] = [gpt2, llama, t5];

@@ -19,6 +19,8 @@ export interface WindowBatch {
   /** (batch, scored) index of the predicting position, and the id to predict, flat. */
   readonly positions: BigInt64Array;
   readonly targets: BigInt64Array;
+  /** What the encoder of an encoder-decoder reads, (batch, length), flat. */
+  readonly encoder?: { readonly ids: BigInt64Array; readonly length: number };
 }
 
 /**

@@ -173,7 +173,9 @@ function feedsOf(graph: ModelGraph, batch: WindowBatch, thresholds: Float32Array
   if (thresholds && thresholds.length !== wanted) throw new CheckpointError('internal', {}, `${thresholds.length} thresholds for ${wanted} inputs`);
   const scored = batch.targets.length / batch.batch;
   const dims = [batch.batch, scored];
+  if ((graph.takesEncoder ?? false) !== (batch.encoder !== undefined)) throw new CheckpointError('internal', {}, batch.encoder ? 'the graph has no encoder' : 'nothing for the encoder');
   return [
+    ...(batch.encoder ? [{ name: 'encoder_ids', type: 'int64', data: batch.encoder.ids, dims: [batch.batch, batch.encoder.length] } as const] : []),
     { name: 'input_ids', type: 'int64', data: batch.inputIds, dims: [batch.batch, batch.length] },
     { name: 'positions', type: 'int64', data: batch.positions, dims },
     { name: 'targets', type: 'int64', data: batch.targets, dims },

@@ -1,0 +1,116 @@
+"""Makes the golden files of test/unit/graph/families.test.ts: small seeded random checkpoints and what transformers computes from them.
+
+    python test/golden/graph/make_families.py [family ...]   writes families/<family>.{json,safetensors} beside this script
+
+One safetensors file a family holds the weights of all its variants (`<weights>/<name>`: split into files by the test) and
+the expected logits and losses (`expected/<case>/...`). Weights are widened to F32 before the model runs (attention: eager).
+Made with torch 2.15, transformers 5.24.
+"""
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
+
+HERE = Path(__file__).resolve().parent / "families"
+VOCAB = 61
+DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+KINDS = {"decoder": AutoModelForCausalLM, "encoder": AutoModelForMaskedLM, "encoder-decoder": AutoModelForSeq2SeqLM}
+
+T5 = dict(model_type="t5", vocab_size=VOCAB, d_model=24, d_kv=8, d_ff=40, num_layers=2, num_decoder_layers=3, num_heads=3,
+          relative_attention_num_buckets=8, relative_attention_max_distance=16, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1)
+
+# family: kind, weights {name: (config, dtype)}, cases {name: (weights, changes to the config, tokens[, encoder tokens])}
+FAMILIES = {
+    "t5": ("encoder-decoder", {
+        "relu": (T5, "F32"),
+        "gated": ({**T5, "feed_forward_proj": "gated-gelu"}, "F32"),
+        "gated-f16": ({**T5, "feed_forward_proj": "gated-gelu"}, "F16"),
+        "gated-bf16": ({**T5, "feed_forward_proj": "gated-silu", "num_decoder_layers": None}, "BF16"),
+    }, {
+        "t5": ("relu", {}, 20, 23),
+        "t5 beyond its buckets": ("relu", {}, 40, 50),
+        "t5 one token to the encoder": ("relu", {}, 9, 1),
+        "t5 tied, as transformers 4 says it": ("relu", {"tie_word_embeddings": True}, 12, 12),
+        "t5 gelu": ("relu", {"feed_forward_proj": "gelu", "layer_norm_epsilon": 0.01}, 12, 12),
+        "t5 v1.1, untied": ("gated", {"tie_word_embeddings": False, "own head": True}, 20, 23),
+        "t5 v1.1, as transformers 5 writes it": ("gated", {"tie_word_embeddings": True, "scale_decoder_outputs": False, "own head": True}, 20, 23),
+        "t5 v1.1, no head in the file": ("gated", {"tie_word_embeddings": False}, 20, 23),
+        "t5 scaled, as transformers 5 writes it": ("gated", {"tie_word_embeddings": True, "scale_decoder_outputs": True}, 20, 23),
+        "t5 v1.1 f16": ("gated-f16", {"tie_word_embeddings": False}, 20, 23),
+        "t5 v1.1 bf16, silu": ("gated-bf16", {"tie_word_embeddings": False}, 20, 23),
+    }),
+}
+
+
+def build(kind, config):
+    made = AutoConfig.for_model(**{k: v for k, v in json.loads(json.dumps(config)).items() if v is not None})
+    made._attn_implementation = "eager"
+    return KINDS[kind].from_config(made, attn_implementation="eager").eval()
+
+
+def make_weights(model, dtype):
+    """Wide weights, norms away from one and biases away from zero, so that a wrong term shows. One copy of tied tensors."""
+    state, seen = {}, {}
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() in seen and tensor.numel() > 1:
+            continue
+        seen[tensor.data_ptr()] = name
+        noise = torch.randn(tensor.shape)
+        norm = "norm" in name.lower() or ".ln_" in name
+        value = 1 + 0.2 * noise if norm and name.endswith("weight") else 0.2 * noise if tensor.dim() == 1 else 0.3 * noise
+        state[name] = value.to(DTYPES[dtype]).contiguous()
+    return state
+
+
+def run(kind, model, ids, encoder_ids):
+    with torch.no_grad():
+        if kind == "encoder-decoder":
+            logits = model(input_ids=encoder_ids[None], decoder_input_ids=ids[None], use_cache=False).logits[0]
+        elif kind == "decoder":
+            logits = model(ids[None], use_cache=False).logits[0]
+        else:
+            return (logits := model(ids[None]).logits[0]), torch.nn.functional.cross_entropy(logits, ids, reduction="none")
+    return logits, torch.nn.functional.cross_entropy(logits[:-1], ids[1:], reduction="none")
+
+
+def family(name):
+    kind, weights, cases = FAMILIES[name]
+    torch.manual_seed(20240607)
+    tensors, listed = {}, []
+    states = {}
+    for label, (config, dtype) in weights.items():
+        states[label] = make_weights(build(kind, config), dtype)
+        tensors.update({f"{label}/{key}": value for key, value in states[label].items()})
+    for case, (label, changes, tokens, *rest) in cases.items():
+        config = {k: v for k, v in {**weights[label][0], **changes}.items() if v is not None}
+        own_head = config.pop("own head", False)
+        model = build(kind, config)
+        state = {k: v.float() for k, v in states[label].items()}
+        missing, unexpected = model.load_state_dict(state, strict=False)
+        assert not unexpected, (case, unexpected)
+        model.tie_weights()
+        if own_head:
+            # A head of its own, stored beside the table: not tied, whatever the configuration says.
+            key = f"{label}+head"
+            if key not in states:
+                states[key] = {**states[label], "lm_head.weight": 0.3 * torch.randn(VOCAB, model.config.d_model)}
+                tensors[f"{key}/lm_head.weight"] = states[key]["lm_head.weight"]
+            model.lm_head.weight = torch.nn.Parameter(states[key]["lm_head.weight"].float())
+        draw = torch.Generator().manual_seed(tokens)
+        ids = torch.randint(0, VOCAB, (tokens,), generator=draw)
+        encoder_ids = torch.randint(0, VOCAB, (rest[0],), generator=draw) if rest else None
+        logits, losses = run(kind, model, ids, encoder_ids)
+        tensors[f"expected/{case}/logits"] = logits.contiguous()
+        tensors[f"expected/{case}/losses"] = losses.contiguous()
+        listed.append({"name": case, "weights": [label, f"{label}+head"] if own_head else [label], "config": config, "ids": ids.tolist(),
+                       **({"encoderIds": encoder_ids.tolist()} if rest else {})})
+    HERE.mkdir(exist_ok=True)
+    save_file(tensors, HERE / f"{name}.safetensors", metadata={"format": "pt"})
+    (HERE / f"{name}.json").write_text(json.dumps({"kind": kind}) [:-1] + ', "cases": [\n' + ",\n".join(json.dumps(one) for one in listed) + "\n]}\n")
+
+
+for wanted in sys.argv[1:] or FAMILIES:
+    family(wanted)

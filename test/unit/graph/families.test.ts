@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import type { Checkpoint } from '../../../server/core/formats/contract';
+import type { GraphOptions } from '../../../server/core/graph/contract';
+import { applyArchitecture } from '../../../server/core/models/openModel';
+import type { WindowBatch } from '../../../server/core/runtime/contract';
+import { golden, withSession } from '../runtime/fixture';
+import { f32Tensors, smallCheckpoint, wholeWindow } from './smallCheckpoint';
+
+interface Case { readonly name: string; readonly weights: readonly string[]; readonly config: Record<string, unknown>; readonly ids: readonly number[]; readonly encoderIds?: readonly number[] }
+interface Family { readonly kind: 'decoder' | 'encoder' | 'encoder-decoder'; readonly cases: readonly Case[] }
+
+const folder = path.join(golden, 'families');
+const ints = (values: readonly number[]): BigInt64Array => BigInt64Array.from(values, BigInt);
+
+/** The tensors of one variant, out of the family's one file. */
+function open(family: string, { weights, config }: Case): Checkpoint {
+  const all = smallCheckpoint(folder, `${family}.safetensors`, config);
+  const tensors = all.tensors.flatMap((tensor) => {
+    const slash = tensor.name.indexOf('/');
+    return weights.includes(tensor.name.slice(0, slash)) ? [{ ...tensor, name: tensor.name.slice(slash + 1) }] : [];
+  });
+  return { ...all, tensors };
+}
+
+function windowOf(kind: Family['kind'], { ids, encoderIds }: Case): WindowBatch {
+  if (kind === 'encoder') return { inputIds: ints(ids), batch: 1, length: ids.length, positions: ints(ids.map((_, i) => i)), targets: ints(ids) };
+  return { ...wholeWindow(ids), ...(encoderIds && { encoder: { ids: ints(encoderIds), length: encoderIds.length } }) };
+}
+
+/** The same window twice, to see that windows of a batch do not see each other. */
+const twice = (one: WindowBatch): WindowBatch => {
+  const double = (values: BigInt64Array): BigInt64Array => BigInt64Array.of(...values, ...values);
+  return { batch: 2, length: one.length, inputIds: double(one.inputIds), positions: double(one.positions), targets: double(one.targets), ...(one.encoder && { encoder: { ids: double(one.encoder.ids), length: one.encoder.length } }) };
+};
+
+const relative = (a: ArrayLike<number>, b: ArrayLike<number>): number => Array.from(a).reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]) / Math.max(1, Math.abs(b[i]))), 0);
+const mean = (losses: Float32Array): number => losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+
+for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
+  const family = path.basename(file, '.json');
+  const { kind, cases } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as Family;
+  const expected = f32Tensors(folder, `${family}.safetensors`);
+  describe(`${family}: losses and logits are those of transformers`, { concurrency: 2 }, () => {
+    for (const one of cases) for (const plainAttention of [false, true]) {
+      test(`${one.name} (${plainAttention ? 'plain' : 'fused'} attention)`, async () => {
+        const model = applyArchitecture(open(family, one));
+        assert.equal(model.architecture?.kind, kind);
+        assert.deepEqual(model.roles.filter((role) => role.role === 'other'), [], 'every tensor has a role');
+        const build = (options: Partial<GraphOptions>) => model.architecture!.buildGraph!(model.checkpoint, { masking: 'none', maskable: [], context: Math.max(one.ids.length, one.encoderIds?.length ?? 0), plainAttention, ...options });
+        const window = windowOf(kind, one), vocab = one.config.vocab_size as number;
+        await withSession(build({ withLogits: true }), async (session) => {
+          const got = await session.run(window, null);
+          const logits = expected[`expected/${one.name}/logits`], losses = expected[`expected/${one.name}/losses`];
+          assert.equal(got.logits!.length, one.ids.length * vocab);
+          assert.ok(relative(got.logits!, logits) <= 1e-4, `logits differ by ${relative(got.logits!, logits)}`);
+          assert.ok(relative(got.losses, losses) <= 2e-5, `losses differ by ${relative(got.losses, losses)}`);
+          assert.ok(Math.abs(Math.exp(mean(got.losses) - mean(losses)) - 1) <= 2e-5, 'perplexity differs');
+          const both = await session.run(twice(window), null);
+          assert.ok(relative(both.losses, [...losses, ...losses]) <= 2e-5, 'a batch of two differs');
+        });
+      });
+    }
+  });
+
+  test(`${family}: thresholds mask every prunable tensor as zeros in the file would, and below zero nothing`, async () => {
+    const one = cases[0], model = applyArchitecture(open(family, one));
+    const maskable = model.checkpoint.tensors.filter((_, i) => model.roles[i].prunable).map((tensor) => tensor.name);
+    const graph = model.architecture!.buildGraph!(model.checkpoint, { masking: 'thresholds', maskable, context: Math.max(one.ids.length, one.encoderIds?.length ?? 0) });
+    await withSession(graph, async (session) => {
+      const window = windowOf(kind, one), losses = expected[`expected/${one.name}/losses`];
+      assert.ok(relative((await session.run(window, null)).losses, losses) <= 2e-5);
+      for (let at = 0; at < maskable.length; at++) {
+        const masked = await session.run(window, Float32Array.from(maskable, (_, i) => (i === at ? 10 : -1)));
+        assert.ok(relative(masked.losses, losses) > 1e-4, `${maskable[at]} is not in the graph`);
+      }
+    });
+  });
+}
