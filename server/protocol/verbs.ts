@@ -24,7 +24,7 @@ export interface InspectJson {
   architecture: string | null;
   tied: string[][];
   problems: ProblemJson[];
-  tensors: { name: string; dtype: string; shape: number[]; parameters: number; bytes: number; role: string; layer: number | null; prunable: boolean }[];
+  tensors: { name: string; dtype: string; shape: number[]; parameters: number; bytes: number; role: string; layer: number | null; stack?: 'encoder' | 'decoder'; prunable: boolean }[];
 }
 
 export interface StatsNumbers {
@@ -46,7 +46,8 @@ export interface StatsJson {
   overall: StatsNumbers;
   stored: StatsNumbers;
   prunable: StatsNumbers;
-  layers: (StatsNumbers & { layer: number; prunable: StatsNumbers })[];
+  /** `stack`: which row of blocks of an encoder-decoder. */
+  layers: (StatsNumbers & { layer: number; stack?: 'encoder' | 'decoder'; prunable: StatsNumbers })[];
   tensors: (StatsNumbers & { name: string })[];
 }
 

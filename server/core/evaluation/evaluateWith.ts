@@ -1,14 +1,11 @@
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Job } from '../job';
-import type { Session, WindowBatch } from '../runtime/contract';
-import type { Evaluation, PreparedText, Window } from './contract';
+import type { Session } from '../runtime/contract';
+import type { Evaluation, PreparedText } from './contract';
 import { meanOf, standardError, standardErrorIid } from './uncertainty';
+import { BATCH_TOKENS, windowRuns } from './windowRuns';
 
-/**
- * Tokens that go into the runtime at once where windows are short. A fixed number, not one of this machine's memory: batches
- * change the last bits of a result, and two runs that are compared must be batched alike.
- */
-export const BATCH_TOKENS = 1024;
+export { BATCH_TOKENS, toBatch } from './windowRuns';
 
 /** Tokens of the largest batch: what the memory check has to allow for. */
 export const tokensAtOnce = (prepared: PreparedText): number => Math.max(prepared.setup.context, BATCH_TOKENS);
@@ -24,20 +21,18 @@ export async function* evaluateWith(session: Session, prepared: PreparedText, th
   const losses = new Float32Array(prepared.scoredTokens);
   const started = performance.now();
   let at = 0, sum = 0, fed = 0;
-  for (let from = 0; from < windows.length;) {
+  for (const run of windowRuns(windows)) {
     throwIfCancelled(signal);
-    const to = batchEnd(windows, from);
-    const answer = await session.run(toBatch(windows.slice(from, to)), thresholds, signal);
+    const answer = await session.run(run.batch, thresholds, signal);
     losses.set(answer.losses, at);
     for (let i = 0; i < answer.losses.length; i++) {
       if (Number.isNaN(answer.losses[i])) throw new CheckpointError('not-finite', {}, `the loss of scored token ${at + i} of ${losses.length} is NaN`);
       sum += answer.losses[i];
     }
     at += answer.losses.length;
-    fed += (to - from) * windows[from].ids.length;
-    from = to;
+    fed += run.fed;
     const seconds = (performance.now() - started) / 1000;
-    yield { stage: prepared.setup.metric, done: from, total: windows.length, unit: 'windows', note: `${prepared.setup.metric} ${shortNumber(Math.exp(sum / at))}, ${Math.round(fed / seconds)} tokens/s` };
+    yield { stage: prepared.setup.metric, done: run.done, total: windows.length, unit: 'windows', note: `${prepared.setup.metric} ${shortNumber(Math.exp(sum / at))}, ${Math.round(fed / seconds)} tokens/s` };
   }
   const seconds = (performance.now() - started) / 1000;
   const meanLoss = meanOf(losses), value = Math.exp(meanLoss);
@@ -50,29 +45,6 @@ export async function* evaluateWith(session: Session, prepared: PreparedText, th
     tokens: prepared.tokens, scoredTokens: losses.length, windows: windows.length,
     seconds, tokensPerSecond: fed / seconds, problems: prepared.problems, losses,
   };
-}
-
-/** One past the last window that fits into a batch with window `from`: the same length, as many scored tokens. */
-function batchEnd(windows: readonly Window[], from: number): number {
-  const first = windows[from], scored = first.scoreTo - first.scoreFrom;
-  const most = Math.max(1, Math.floor(BATCH_TOKENS / first.ids.length));
-  let to = from + 1;
-  while (to < windows.length && to - from < most && windows[to].ids.length === first.ids.length && windows[to].scoreTo - windows[to].scoreFrom === scored) to++;
-  return to;
-}
-
-/** Windows of equal length and equally many scored tokens, as the graph takes them. */
-export function toBatch(windows: readonly Window[]): WindowBatch {
-  const batch = windows.length, length = windows[0].ids.length, scored = windows[0].scoreTo - windows[0].scoreFrom;
-  const inputIds = new BigInt64Array(batch * length), positions = new BigInt64Array(batch * scored), targets = new BigInt64Array(batch * scored);
-  windows.forEach((window, row) => {
-    for (let i = 0; i < length; i++) inputIds[row * length + i] = BigInt(window.ids[i]);
-    for (let i = 0; i < scored; i++) {
-      positions[row * scored + i] = BigInt(window.scoreFrom + i - 1);
-      targets[row * scored + i] = BigInt(window.ids[window.scoreFrom + i]);
-    }
-  });
-  return { inputIds, batch, length, positions, targets };
 }
 
 const shortNumber = (value: number): string => (Number.isFinite(value) ? value.toPrecision(5) : 'infinite');

@@ -4,7 +4,7 @@ import { CheckpointError } from '../errors';
 import type { Architecture, Model } from '../models/contract';
 import { dtypes } from '../tensor/dtype';
 import { readBenchmark } from './benchmarks';
-import type { EvaluationRequest, PreparedText, Tokenizer, Window } from './contract';
+import type { EvaluationRequest, PreparedText, SpecialTokens, Tokenizer, Window } from './contract';
 import { findProtocol } from './protocols';
 import { joinRows, readTextFile } from './text';
 import { loadTokenizer } from './tokenizer';
@@ -52,7 +52,7 @@ export function prepareText(model: Model, request: EvaluationRequest): PreparedT
     ? { ...readTextFile(request.benchmark.slice(TEXT_PREFIX.length)), file: request.benchmark.slice(TEXT_PREFIX.length), rows: false }
     : readBenchmark(request.benchmark, request.dataFolder);
   const tokenizer = loadTokenizer(checkpoint.folder);
-  const { tokens, windows } = named(source.file, () => protocol.windows(tokenizer, source.rows && protocol.joinsRows ? joinRows(source.text) : source.text, { context, stride }));
+  const { tokens, windows } = named(source.file, () => protocol.windows(tokenizer, source.rows && protocol.joinsRows ? joinRows(source.text) : source.text, { context, stride }, specialTokens(tokenizer, checkpoint.config ?? {})));
   const run = request.limit === null ? windows : windows.slice(0, request.limit);
   const problems = [...source.problems, ...checkRows(model, tokenizer, windows)];
   return {
@@ -81,10 +81,22 @@ function checkRows(model: Model, tokenizer: Tokenizer, windows: readonly Window[
   if (rows === null || tokenizer.size <= rows) return [];
   const where = { file: model.checkpoint.path };
   for (const window of windows) {
-    const bad = window.ids.find((id) => id >= rows);
+    const bad = [window.ids, window.encoder, window.masked?.by].flatMap((ids) => ids?.find((id) => id >= rows) ?? [])[0];
     if (bad !== undefined) throw new CheckpointError('token-out-of-range', where, `token id ${bad} (${tokenizer.tokenOf(bad)}) has no embedding row: ${rows} rows, the tokenizer has ${tokenizer.size} entries`);
   }
   return [{ code: 'tokens-without-rows', where, detail: `${rows} embedding rows, the tokenizer has ${tokenizer.size} entries; this text uses none of the others` }];
+}
+
+/** The ids of the special tokens, from the configuration and the tokenizer. */
+export function specialTokens(tokenizer: Tokenizer, config: Readonly<Record<string, unknown>>): SpecialTokens {
+  const fromConfig = (key: string): number | null => { const id = config[key]; return typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? id : null; };
+  const sentinels: number[] = [];
+  for (let id = tokenizer.idOf?.('<extra_id_0>') ?? null; id !== null; id = tokenizer.idOf?.(`<extra_id_${sentinels.length}>`) ?? null) sentinels.push(id);
+  return {
+    start: fromConfig('decoder_start_token_id') ?? fromConfig('pad_token_id'),
+    end: tokenizer.suffix.at(-1) ?? fromConfig('eos_token_id'),
+    mask: tokenizer.mask ?? null, sentinels, all: tokenizer.specialIds ?? new Set(), size: tokenizer.size,
+  };
 }
 
 /** Names the text in an error that the windowing could not know it of. */

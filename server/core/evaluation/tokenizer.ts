@@ -6,7 +6,7 @@ import type { Tokenizer } from './contract';
 import { cutRule, cutText } from './textPieces';
 import type { Json } from './tokenizerFiles';
 import { isObject, readTokenizerFiles } from './tokenizerFiles';
-import { likeTransformers, tokenText } from './tokenizerLikeTransformers';
+import { likeTransformers, namedTokens, tokenText } from './tokenizerLikeTransformers';
 
 /** Models of tokenizer.json that the library knows. */
 const modelTypes: ReadonlySet<string> = new Set(['BPE', 'Unigram', 'WordPiece']);
@@ -55,6 +55,9 @@ export function loadTokenizer(folder: string, pieceUnits = PIECE_UNITS): Tokeniz
       const pieces = rule === null || wholeOnly ? [text] : cutText(text, rule, pieceUnits);
       return encodePieces(pieces, library, continued, broken);
     },
+    idOf: (token) => library.token_to_id(token) ?? null,
+    mask: maskOf(library, files.config),
+    specialIds: specialIdsOf(library, json, files.config),
     tokenOf: (id) => library.id_to_token(id) ?? `#${id}`,
   };
 }
@@ -83,6 +86,23 @@ function encodePieces(pieces: readonly string[], first: LibraryTokenizer, rest: 
     }
   }
   return ids;
+}
+
+/** `mask_token` of the configuration, else the usual names. */
+function maskOf(library: LibraryTokenizer, config: Json): number | null {
+  const named = tokenText(config.mask_token);
+  for (const content of named === null ? ['[MASK]', '<mask>'] : [named]) {
+    const id = library.token_to_id(content);
+    if (id !== undefined) return id;
+  }
+  return null;
+}
+
+/** What transformers calls special: the named tokens, and added tokens marked so. */
+function specialIdsOf(library: LibraryTokenizer, json: Json, config: Json): ReadonlySet<number> {
+  const marked = (json.added_tokens as Json[]).filter((token) => token.special === true).map((token) => token.id as number);
+  const named = namedTokens.flatMap((name) => { const content = tokenText(config[name]); return content === null ? [] : library.token_to_id(content) ?? []; });
+  return new Set([...marked, ...named]);
 }
 
 /** What the post-processor puts before and after one text. */

@@ -30,7 +30,8 @@ export function likeTransformers(tokenizer: Json, config: Json, modelType: strin
 const usesByteLevel = (pre: unknown): boolean =>
   isObject(pre) && (pre.type === 'ByteLevel' || (pre.type === 'Sequence' && Array.isArray(pre.pretokenizers) && pre.pretokenizers.some(usesByteLevel)));
 
-const namedTokens = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
+/** Keys of tokenizer_config.json that name a special token. */
+export const namedTokens = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
 
 /** The text of a token that tokenizer_config.json gives as a string or as an object with `content`. */
 export function tokenText(value: unknown): string | null {

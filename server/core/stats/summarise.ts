@@ -1,5 +1,6 @@
 import { countedAsParameters, countedAsPrunable } from '../models/counting';
-import type { Model } from '../models/contract';
+import type { Model, Stack } from '../models/contract';
+import { layerName } from '../models/contract';
 import type { Moments, TensorScan } from './contract';
 import { emptyMoments, mergeMoments } from './moments';
 
@@ -16,8 +17,8 @@ export interface Summary {
   /** Every element in the files. */
   readonly stored: SetStats;
   readonly prunable: SetStats;
-  /** Parameters of each block, ascending; what lies outside the blocks is in no layer. */
-  readonly layers: readonly (SetStats & { readonly layer: number; readonly prunable: SetStats })[];
+  /** Parameters of each block, ascending, an encoder's before a decoder's; what lies outside the blocks is in no layer. */
+  readonly layers: readonly (SetStats & { readonly layer: number; readonly stack?: Stack; readonly prunable: SetStats })[];
   /** Every stored tensor, in checkpoint order. */
   readonly tensors: readonly (SetStats & { readonly name: string })[];
 }
@@ -30,7 +31,7 @@ export interface Summary {
 export function summarise(model: Model, scans: ReadonlyMap<string, TensorScan>, above?: ReadonlyMap<string, number>): Summary {
   const isParameter = countedAsParameters(model), isPrunable = countedAsPrunable(model);
   const overall = new Rollup(), stored = new Rollup(), prunable = new Rollup();
-  const layers = new Map<number, { all: Rollup; prunable: Rollup }>();
+  const layers = new Map<string, { layer: number; stack?: Stack; all: Rollup; prunable: Rollup }>();
   const tensors: (SetStats & { name: string })[] = [];
   model.checkpoint.tensors.forEach((tensor, i) => {
     const scan = scans.get(tensor.name);
@@ -41,16 +42,18 @@ export function summarise(model: Model, scans: ReadonlyMap<string, TensorScan>, 
     if (!isParameter[i]) return;
     overall.add(one);
     if (isPrunable[i]) prunable.add(one);
-    const { layer } = model.roles[i];
+    const { layer, stack } = model.roles[i];
     if (layer === null) return;
-    let entry = layers.get(layer);
-    if (!entry) layers.set(layer, (entry = { all: new Rollup(), prunable: new Rollup() }));
+    const key = layerName(model.roles[i], layer);
+    let entry = layers.get(key);
+    if (!entry) layers.set(key, (entry = { layer, ...(stack && { stack }), all: new Rollup(), prunable: new Rollup() }));
     entry.all.add(one);
     if (isPrunable[i]) entry.prunable.add(one);
   });
   return {
     overall: overall.stats(), stored: stored.stats(), prunable: prunable.stats(), tensors,
-    layers: [...layers].sort(([a], [b]) => a - b).map(([layer, entry]) => ({ layer, ...entry.all.stats(), prunable: entry.prunable.stats() })),
+    layers: [...layers.values()].sort((a, b) => Number(a.stack === 'decoder') - Number(b.stack === 'decoder') || a.layer - b.layer)
+      .map(({ layer, stack, all, prunable: kept }) => ({ layer, ...(stack && { stack }), ...all.stats(), prunable: kept.stats() })),
   };
 }
 

@@ -1,5 +1,7 @@
 import type { CellRuntime, Interval } from './contract';
 
+export { seededRandom } from '../random';
+
 /** Ratios within this of 1 make no difference to a person. */
 export const RUNTIME_MARGIN = 0.05;
 
@@ -51,15 +53,4 @@ export function wantsMorePairs(ratios: readonly number[], seconds: number): bool
   if (ratios.length >= PAIRS.most) return false;
   const { value, low, high } = medianInterval(ratios);
   return !((high - low) / 2 <= PAIRS.halfWidth * value);
-}
-
-/** Mulberry32: a small seeded generator of [0, 1), for orders and not for secrets. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }

@@ -13,7 +13,7 @@ import { barsOf, encodeCurve } from './numbers';
 import { OpenModels, type OpenModel } from './openModels';
 import { HistogramBudget } from './scanStore';
 import { locate, rowsOf } from './tree';
-import { elementsOf, type ViewTensor } from './view';
+import { elementsOf, heatRow, type ViewTensor } from './view';
 
 export interface EngineTools { readonly pool: WorkerPool; readonly io: IoMode; readonly emit: Emit; readonly budget?: HistogramBudget }
 
@@ -90,7 +90,7 @@ function factsOf(opened: OpenModel): Facts {
     problems: model.problems.map((problem) => ({ ...problemJson(problem), sentence: sentenceOf(problem) })),
     heat: {
       roles: [...view.heat.roles], layers: [...view.heat.layers],
-      cells: [...view.heat.cells.values()].map((tensors) => ({ role: tensors[0].role.role, layer: tensors[0].role.layer!, parameters: elementsOf(tensors), tensors: tensors.length })),
+      cells: [...view.heat.cells.values()].map((tensors) => ({ role: heatRow(tensors[0].role), layer: tensors[0].role.layer!, parameters: elementsOf(tensors), tensors: tensors.length })),
     },
     fingerprint: opened.fingerprint, scanned: opened.scanned,
   };

@@ -1,7 +1,7 @@
 /** Rows of the layer tree: groups, tensors below the expanded ones, filtered and sorted. Only the rows asked for are made. */
 import type { NodeId, Params, Result, Row } from '../../protocol/editor';
 import type { StatsNumbers } from '../../protocol/verbs';
-import { bytesOf, counted, elementsOf, type ModelView, type ViewGroup, type ViewTensor } from './view';
+import { bytesOf, counted, elementsOf, heatRow, type ModelView, type ViewGroup, type ViewTensor } from './view';
 
 type Sort = Params<'rows'>['sort'];
 type Shape = Pick<Params<'rows'>, 'expanded' | 'filter' | 'sort'>;
@@ -58,7 +58,7 @@ function toRow({ group, tensor, shown, expanded }: Line, statsOf: StatsOf): Row 
     const { info, role } = tensor;
     return {
       id: tensor.id, label: labelOf(info.name, group.name), depth: 1, kind: 'tensor', children: 0, expanded: false,
-      parameters: info.elements, bytes: info.to - info.from, prunable: role.prunable, dtype: info.dtype, shape: [...info.shape], role: role.role, layer: role.layer, stats: statsOf([tensor]), parts: [],
+      parameters: info.elements, bytes: info.to - info.from, prunable: role.prunable, dtype: info.dtype, shape: [...info.shape], role: heatRow(role), layer: role.layer, stats: statsOf([tensor]), parts: [],
     };
   }
   const tensors = counted(group.tensors), dtypes = new Set(tensors.map(({ info }) => info.dtype));

@@ -16,6 +16,8 @@ export interface ModelView {
   tensorsOf(id: NodeId): readonly ViewTensor[] | null;
 }
 
+/** The row of the heatmap that a tensor is in: its role, an encoder's and a decoder's apart. */
+export const heatRow = ({ role, stack }: TensorRole): string => (stack ? `${stack} ${role}` : role);
 export const cellId = (role: string, layer: number): NodeId => `c:${role}|${layer}`;
 export const elementsOf = (tensors: readonly ViewTensor[]): number => tensors.reduce((sum, { info }) => sum + info.elements, 0);
 export const bytesOf = (tensors: readonly ViewTensor[]): number => tensors.reduce((sum, { info }) => sum + info.to - info.from, 0);
@@ -39,23 +41,24 @@ export function makeView(model: Model): ModelView {
     const list = byGroup.get(tensor.role.group);
     if (list) list.push(tensor); else byGroup.set(tensor.role.group, [tensor]);
   }
+  const inDecoder = (group: ViewGroup): number => Number(group.tensors[0].role.stack === 'decoder');
   // Files are often sorted by name (h.0, h.1, h.10): the order of the model is embeddings, positions, blocks by number, the rest.
   const rank = ({ role }: ViewTensor): number => (role.layer !== null ? 1 : role.role === 'embedding' ? 0 : role.role === 'position' ? 0.5 : 2);
   const groups = [...byGroup].map(([name, members], at) => ({ group: { id: `g:${name}`, name, layer: members[0].role.layer, tensors: members }, at, rank: rank(members[0]) }))
-    .sort((a, b) => a.rank - b.rank || (a.group.layer ?? 0) - (b.group.layer ?? 0) || a.at - b.at).map(({ group }) => group);
+    .sort((a, b) => a.rank - b.rank || inDecoder(a.group) - inDecoder(b.group) || (a.group.layer ?? 0) - (b.group.layer ?? 0) || a.at - b.at).map(({ group }) => group);
 
   // The heatmap shows matrices: vectors are a thousandth of a model and would be most of its cells.
   const cells = new Map<NodeId, ViewTensor[]>();
   const roleOrder: string[] = [], layers = new Set<number>();
   for (const group of groups) for (const tensor of group.tensors) {
-    const { role, layer } = tensor.role;
+    const { layer } = tensor.role, role = heatRow(tensor.role);
     if (layer === null || tensor.info.shape.length < 2 || !tensor.role.parameter) continue;
     const id = cellId(role, layer), list = cells.get(id);
     if (list) list.push(tensor); else cells.set(id, [tensor]);
     if (!roleOrder.includes(role)) roleOrder.push(role);
     layers.add(layer);
   }
-  const order = (role: string): number => HEAT_ORDER.indexOf(role) + 1 || HEAT_ORDER.length + 1;
+  const order = (row: string): number => (row.startsWith('decoder ') ? 100 : 0) + (HEAT_ORDER.indexOf(row.split(' ').at(-1) ?? '') + 1 || HEAT_ORDER.length + 1);
   roleOrder.sort((a, b) => order(a) - order(b));
 
   const groupById = new Map(groups.map((group) => [group.id, group])), tensorById = new Map(tensors.map((tensor) => [tensor.id, tensor]));

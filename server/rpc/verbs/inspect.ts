@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { roles, type Model } from '../../core/models/contract';
+import { layerName, roles, type Model } from '../../core/models/contract';
 import { countedAsParameters } from '../../core/models/counting';
 import { openModel } from '../../core/models/openModel';
 import { architectures } from '../../core/models/registry';
@@ -43,8 +43,8 @@ export function inspectJson(model: Model): InspectJson {
     tied: model.tied.map((group) => [...group]),
     problems: model.problems.map(problemJson),
     tensors: checkpoint.tensors.map((tensor, i) => {
-      const { role, layer, prunable } = model.roles[i];
-      return { name: tensor.name, dtype: tensor.dtype, shape: [...tensor.shape], parameters: tensor.elements, bytes: tensor.to - tensor.from, role, layer, prunable };
+      const { role, layer, stack, prunable } = model.roles[i];
+      return { name: tensor.name, dtype: tensor.dtype, shape: [...tensor.shape], parameters: tensor.elements, bytes: tensor.to - tensor.from, role, layer, ...(stack && { stack }), prunable };
     }),
   };
 }
@@ -93,8 +93,12 @@ function shapesOf(tensors: readonly TensorJson[]): string {
 }
 
 function layerLine(output: InspectJson): string {
-  const sizes = new Map<number, number>();
-  for (const tensor of output.tensors) if (tensor.layer !== null && tensor.role !== 'buffer') sizes.set(tensor.layer, (sizes.get(tensor.layer) ?? 0) + tensor.parameters);
+  const sizes = new Map<string, number>();
+  for (const tensor of output.tensors) {
+    if (tensor.layer === null || tensor.role === 'buffer') continue;
+    const name = layerName(tensor, tensor.layer);
+    sizes.set(name, (sizes.get(name) ?? 0) + tensor.parameters);
+  }
   if (sizes.size === 0) return '';
   let least = Infinity, most = 0;
   for (const size of sizes.values()) { least = Math.min(least, size); most = Math.max(most, size); }

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { layerName } from '../../core/models/contract';
 import { openModel } from '../../core/models/openModel';
 import { scanModel } from '../../core/stats/scan';
 import { summarise } from '../../core/stats/summarise';
@@ -27,7 +28,7 @@ export const stats: Verb<'stats'> = {
       return {
         threshold,
         overall: statsNumbers(summary.overall), stored: statsNumbers(summary.stored), prunable: statsNumbers(summary.prunable),
-        layers: summary.layers.map(({ layer, prunable, ...all }) => ({ layer, ...statsNumbers(all), prunable: statsNumbers(prunable) })),
+        layers: summary.layers.map(({ layer, stack, prunable, ...all }) => ({ layer, ...(stack && { stack }), ...statsNumbers(all), prunable: statsNumbers(prunable) })),
         tensors: summary.tensors.map(({ name, ...one }) => ({ name, ...statsNumbers(one) })),
       };
     } finally {
@@ -39,8 +40,8 @@ export const stats: Verb<'stats'> = {
     const { threshold } = output;
     const blocks = [
       statsTable('set', [['parameters', output.overall], ['stored', output.stored], ['prunable', output.prunable]], threshold),
-      output.layers.length > 0 ? statsTable('layer', output.layers.map((layer) => [String(layer.layer), layer]), threshold) : '',
-      output.layers.length > 0 ? statsTable('prunable of layer', output.layers.map((layer) => [String(layer.layer), layer.prunable]), threshold) : '',
+      output.layers.length > 0 ? statsTable('layer', output.layers.map((layer) => [layerName(layer, layer.layer), layer]), threshold) : '',
+      output.layers.length > 0 ? statsTable('prunable of layer', output.layers.map((layer) => [layerName(layer, layer.layer), layer.prunable]), threshold) : '',
       output.tensors.length > 0 ? statsTable('tensor', output.tensors.map((one) => [one.name, one]), threshold) : '',
     ];
     return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
