@@ -14,7 +14,7 @@ export const errorCodes = [
   // shards
   'index-not-json', 'index-bad-map', 'shard-missing', 'shard-outside-folder', 'tensor-missing-in-shard', 'stray-copy', 'stray-file', 'index-total-wrong', 'too-many-shards',
   // models
-  'no-config', 'config-not-json', 'unknown-architecture', 'unsupported-config', 'tensor-missing', 'tensor-shape-differs', 'tied-differ', 'buffer-stored',
+  'no-config', 'config-not-json', 'unknown-architecture', 'unsupported-config', 'tensor-missing', 'head-missing', 'tensor-shape-differs', 'tied-differ', 'buffer-stored',
   // pruning and writing
   'bad-sparsity', 'unknown-method', 'unsupported-scope', 'unsupported-pattern', 'nothing-in-scope', 'already-sparser', 'ragged-groups', 'nan-in-scope', 'target-exists',
   'target-is-source', 'target-inside-source', 'target-not-writable', 'disk-full', 'unsupported-dtype', 'no-match', 'became-infinite',

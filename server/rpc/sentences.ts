@@ -69,6 +69,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'unknown-architecture': (p, d) => `The architecture is not known${aside(d)}; roles are guessed from the tensor names${inFile(p)}. Check what is marked prunable before pruning.`,
   'unsupported-config': (p, d) => `The model's config${inFile(p)} asks for something this version cannot compute${colon([p.key, d].filter(Boolean).join(' '))}. Inspecting and pruning work; evaluating does not.`,
   'tensor-missing': (p, d) => `${tensor(p)} is missing${inFile(p)}${aside(d)}. The checkpoint and its config.json do not belong together, or a part is not downloaded.`,
+  'head-missing': (p, d) => `The masked-LM head is not in ${file(p)}${aside(d)}. A head made up would give a random number, so nothing is scored: use the checkpoint as it was pre-trained, with its head. Inspecting and pruning work without it.`,
   'tensor-shape-differs': (p, d) => `The shape of ${tensor(p)}${inFile(p)} is not what config.json says${aside(d)}. Check that both are of the same model.`,
   'tied-differ': (p, d) => `The config ties ${tensor(p)} to another tensor, but their stored values differ${aside(d)}. They are treated as two; check how the checkpoint was saved.`,
   'buffer-stored': (p, d) => `Buffers are stored among the weights${p.tensor === undefined ? '' : `, e.g. ${p.tensor}`}${aside(d)}. They are not counted as parameters and are never pruned.`,

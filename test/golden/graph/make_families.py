@@ -22,6 +22,9 @@ KINDS = {"decoder": AutoModelForCausalLM, "encoder": AutoModelForMaskedLM, "enco
 T5 = dict(model_type="t5", vocab_size=VOCAB, d_model=24, d_kv=8, d_ff=40, num_layers=2, num_decoder_layers=3, num_heads=3,
           relative_attention_num_buckets=8, relative_attention_max_distance=16, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1)
 
+BERT = dict(model_type="bert", vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=40)
+ALBERT = {**BERT, "model_type": "albert", "embedding_size": 12, "num_hidden_layers": 5, "num_hidden_groups": 2, "inner_group_num": 2}
+
 # family: kind, weights {name: (config, dtype)}, cases {name: (weights, changes to the config, tokens[, encoder tokens])}
 FAMILIES = {
     "t5": ("encoder-decoder", {
@@ -41,6 +44,20 @@ FAMILIES = {
         "t5 scaled, as transformers 5 writes it": ("gated", {"tie_word_embeddings": True, "scale_decoder_outputs": True}, 20, 23),
         "t5 v1.1 f16": ("gated-f16", {"tie_word_embeddings": False}, 20, 23),
         "t5 v1.1 bf16, silu": ("gated-bf16", {"tie_word_embeddings": False}, 20, 23),
+    }),
+    "bert": ("encoder", {"bert": (BERT, "F32"), "bf16": (BERT, "BF16")}, {
+        "bert": ("bert", {}, 40),
+        "bert relu, epsilon": ("bert", {"hidden_act": "relu", "layer_norm_eps": 0.01}, 12),
+        "bert bf16": ("bf16", {}, 20),
+    }),
+    "roberta": ("encoder", {"roberta": ({**BERT, "model_type": "roberta", "pad_token_id": 1, "type_vocab_size": 1}, "F16")}, {
+        "roberta": ("roberta", {}, 38),
+        "roberta gelu_new, its head not": ("roberta", {"hidden_act": "gelu_new"}, 12),
+        "xlm-roberta, another padding": ("roberta", {"model_type": "xlm-roberta", "pad_token_id": 3}, 12),
+    }),
+    "albert": ("encoder", {"albert": (ALBERT, "F32"), "one": ({**ALBERT, "num_hidden_groups": 1, "inner_group_num": 1}, "F32")}, {
+        "albert": ("albert", {}, 40),
+        "albert, one block": ("one", {"hidden_act": "gelu"}, 12),
     }),
 }
 

@@ -74,7 +74,8 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith('.json')))
       assert.ok(relative((await session.run(window, null)).losses, losses) <= 2e-5);
       for (let at = 0; at < maskable.length; at++) {
         const masked = await session.run(window, Float32Array.from(maskable, (_, i) => (i === at ? 10 : -1)));
-        assert.ok(relative(masked.losses, losses) > 1e-4, `${maskable[at]} is not in the graph`);
+        const moved = relative(masked.losses, losses);
+        assert.ok(moved > 5e-6, `${maskable[at]} is not in the graph: ${moved}`);
       }
     });
   });

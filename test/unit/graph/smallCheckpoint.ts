@@ -32,7 +32,7 @@ export function smallCheckpoint(folder: string, fileName = 'model.safetensors', 
 export function f32Tensors(folder: string, fileName: string): Record<string, Float32Array> {
   const checkpoint = smallCheckpoint(folder, fileName, {});
   const bytes = readFileSync(checkpoint.files[0].path);
-  return Object.fromEntries(checkpoint.tensors.map(({ name, from, to }) => [name, new Float32Array(Uint8Array.from(bytes.subarray(from, to)).buffer)]));
+  return Object.fromEntries(checkpoint.tensors.filter(({ dtype }) => dtype === 'F32').map(({ name, from, to }) => [name, new Float32Array(Uint8Array.from(bytes.subarray(from, to)).buffer)]));
 }
 
 /** One window in which every token but the first is scored. */
