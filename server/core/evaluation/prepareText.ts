@@ -47,6 +47,7 @@ export function prepareText(model: Model, request: EvaluationRequest): PreparedT
   const longest = architecture.maxContext(checkpoint.config ?? {});
   const context = request.context ?? protocol.defaults(longest).context;
   if (context > longest) throw new CheckpointError('context-too-long', { file: checkpoint.path }, `${context} tokens asked, the model has ${longest} positions`);
+  const decoder = architecture.maskedDecoder?.(checkpoint);
   const stride = request.stride ?? protocol.strideOf(context);
   const source = request.benchmark.startsWith(TEXT_PREFIX)
     ? { ...readTextFile(request.benchmark.slice(TEXT_PREFIX.length)), file: request.benchmark.slice(TEXT_PREFIX.length), rows: false }
@@ -57,7 +58,7 @@ export function prepareText(model: Model, request: EvaluationRequest): PreparedT
   const problems = [...source.problems, ...checkRows(model, tokenizer, windows)];
   return {
     protocol, tokens, windows: run, scoredTokens: scoredTokens(run), problems,
-    setup: { benchmark: request.benchmark, protocol: protocol.id, context, stride, metric: protocol.metric, weightDtype: weightDtypeOf(model), textSha256: source.sha256, tokenizer: tokenizer.name, limit: request.limit },
+    setup: { benchmark: request.benchmark, protocol: protocol.id, context, stride, metric: protocol.metric, weightDtype: weightDtypeOf(model), textSha256: source.sha256, tokenizer: tokenizer.name, limit: request.limit, ...(decoder !== undefined && { decoder }) },
   };
 }
 

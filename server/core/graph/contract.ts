@@ -29,6 +29,8 @@ export interface GraphOptions {
    * faster. Used by tests and by providers that lack the operator.
    */
   readonly plainAttention?: boolean;
+  /** How a masked LM decodes, where its family knows more than one way; by default as the checkpoint was made for. */
+  readonly decoder?: 'emd' | 'plain';
 }
 
 /**
@@ -62,6 +64,4 @@ export interface ModelGraph {
   readonly vocabSize: number;
   /** True when the graph has the input `encoder_ids`. */
   readonly takesEncoder?: boolean;
-  /** How a masked LM decodes where its family knows more than one way; part of the setup of a result. */
-  readonly decoder?: 'emd' | 'plain';
 }

@@ -48,6 +48,8 @@ export interface Architecture {
   tied(config: Readonly<Record<string, unknown>>): readonly (readonly [string, string])[];
   /** Longest context the config allows. Throws `unsupported-config`. */
   maxContext(config: Readonly<Record<string, unknown>>): number;
+  /** How masked tokens are decoded, where the family knows more than one way; part of the setup of a result. */
+  maskedDecoder?(checkpoint: Checkpoint): 'emd' | 'plain';
   /**
    * Builds the evaluation graph: token ids in, per-token losses out, weights by reference.
    * Null when the family only inspects and prunes.

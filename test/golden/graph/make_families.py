@@ -25,6 +25,10 @@ T5 = dict(model_type="t5", vocab_size=VOCAB, d_model=24, d_kv=8, d_ff=40, num_la
 BERT = dict(model_type="bert", vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=40)
 ALBERT = {**BERT, "model_type": "albert", "embedding_size": 12, "num_hidden_layers": 5, "num_hidden_groups": 2, "inner_group_num": 2}
 
+DEBERTA = dict(model_type="deberta-v2", vocab_size=VOCAB, hidden_size=24, num_hidden_layers=3, num_attention_heads=3, intermediate_size=40, max_position_embeddings=40,
+               relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p", position_biased_input=False,
+               conv_kernel_size=3, conv_act="gelu", legacy=False)
+
 # family: kind, weights {name: (config, dtype)}, cases {name: (weights, changes to the config, tokens[, encoder tokens])}
 FAMILIES = {
     "t5": ("encoder-decoder", {
@@ -59,6 +63,21 @@ FAMILIES = {
         "albert": ("albert", {}, 40),
         "albert, one block": ("one", {"hidden_act": "gelu"}, 12),
     }),
+    "deberta-v2": ("encoder", {
+        "full": (DEBERTA, "F32"),
+        "legacy": ({**DEBERTA, "legacy": True, "conv_kernel_size": 0, "share_att_key": False, "norm_rel_ebd": "none", "position_buckets": -1, "max_relative_positions": 12}, "F16"),
+        "biased": ({**DEBERTA, "legacy": True, "conv_kernel_size": 5, "conv_groups": 2, "conv_act": "tanh", "position_biased_input": True, "type_vocab_size": 2, "pos_att_type": ["c2p"], "share_att_key": False, "embedding_size": 16, "attention_head_size": 8}, "F32"),
+        "absolute": ({**DEBERTA, "relative_attention": False, "norm_rel_ebd": "none", "conv_kernel_size": 0, "position_biased_input": True, "pos_att_type": None}, "BF16"),
+    }, {
+        "deberta-v2": ("full", {}, 40),
+        "deberta-v2 as Microsoft published it": ("full", {"legacy": None, "load": {"legacy": False}, "max_relative_positions": -1}, 20),
+        "deberta-v2 p2c alone": ("full", {"pos_att_type": ["p2c"]}, 20),
+        "deberta-v2 enhanced mask decoder": ("full", {"emd": True}, 30),
+        "deberta-v2 with positions that it does not decode with": ("full", {"emd": "plain"}, 30),
+        "deberta-v2 legacy head, keys of its own, no buckets": ("legacy", {"relative_attention": True}, 40),
+        "deberta-v2 biased input, narrow embedding, grouped convolution": ("biased", {}, 40),
+        "deberta-v2 without relative attention": ("absolute", {}, 20),
+    }),
 }
 
 
@@ -82,8 +101,22 @@ def make_weights(model, dtype):
     return state
 
 
+def enhanced_mask_decoder(model, ids):
+    """From Microsoft's masked-language-model application: the last layer twice, asked by its input plus the absolute positions."""
+    deberta = model.deberta
+    mask = torch.ones(1, 1, len(ids), len(ids))
+    hidden = deberta(ids[None], output_hidden_states=True).hidden_states[-2]
+    query = hidden + model.position_embeddings[: len(ids)]
+    for _ in range(2):
+        query = deberta.encoder.layer[-1](hidden, mask, query_states=query, relative_pos=None, rel_embeddings=deberta.encoder.get_rel_embedding())[0]
+    return model.lm_predictions(query, deberta.embeddings.word_embeddings)[0]
+
+
 def run(kind, model, ids, encoder_ids):
     with torch.no_grad():
+        if getattr(model, "position_embeddings", None) is not None:
+            logits = enhanced_mask_decoder(model, ids)
+            return logits, torch.nn.functional.cross_entropy(logits, ids, reduction="none")
         if kind == "encoder-decoder":
             logits = model(input_ids=encoder_ids[None], decoder_input_ids=ids[None], use_cache=False).logits[0]
         elif kind == "decoder":
@@ -103,8 +136,10 @@ def family(name):
         tensors.update({f"{label}/{key}": value for key, value in states[label].items()})
     for case, (label, changes, tokens, *rest) in cases.items():
         config = {k: v for k, v in {**weights[label][0], **changes}.items() if v is not None}
-        own_head = config.pop("own head", False)
-        model = build(kind, config)
+        own_head, emd, load = config.pop("own head", False), config.pop("emd", False), config.pop("load", {})
+        model = build(kind, {**config, **load})
+        # Set beside the library's own attributes: only the reference decoder knows it.
+        model.position_embeddings = None
         state = {k: v.float() for k, v in states[label].items()}
         missing, unexpected = model.load_state_dict(state, strict=False)
         assert not unexpected, (case, unexpected)
@@ -116,13 +151,20 @@ def family(name):
                 states[key] = {**states[label], "lm_head.weight": 0.3 * torch.randn(VOCAB, model.config.d_model)}
                 tensors[f"{key}/lm_head.weight"] = states[key]["lm_head.weight"]
             model.lm_head.weight = torch.nn.Parameter(states[key]["lm_head.weight"].float())
+        if emd:
+            key = f"{label}+positions"
+            if key not in states:
+                states[key] = {"deberta.embeddings.position_embeddings.weight": 0.5 * torch.randn(40, 24)}
+                tensors.update({f"{key}/{k}": v for k, v in states[key].items()})
+            if emd is True:
+                model.position_embeddings = states[key]["deberta.embeddings.position_embeddings.weight"]
         draw = torch.Generator().manual_seed(tokens)
         ids = torch.randint(0, VOCAB, (tokens,), generator=draw)
         encoder_ids = torch.randint(0, VOCAB, (rest[0],), generator=draw) if rest else None
         logits, losses = run(kind, model, ids, encoder_ids)
         tensors[f"expected/{case}/logits"] = logits.contiguous()
         tensors[f"expected/{case}/losses"] = losses.contiguous()
-        listed.append({"name": case, "weights": [label, f"{label}+head"] if own_head else [label], "config": config, "ids": ids.tolist(),
+        listed.append({"name": case, "weights": [label, f"{label}+head"] if own_head else [label, f"{label}+positions"] if emd else [label], **({"decoder": "plain"} if emd == "plain" else {}), "config": config, "ids": ids.tolist(),
                        **({"encoderIds": encoder_ids.tolist()} if rest else {})})
     HERE.mkdir(exist_ok=True)
     save_file(tensors, HERE / f"{name}.safetensors", metadata={"format": "pt"})
