@@ -194,6 +194,38 @@ def perplexities():
                 losses += torch.nn.functional.cross_entropy(logits, labels[0], reduction="none").double().tolist()
         mean = math.fsum(losses) / len(losses)
         out.append({"model": "tiny-t5", "protocol": protocol, "context": context, "limit": limit, "tokens": len(ids), "scoredTokens": len(losses), "meanLoss": mean, "value": math.exp(mean), "firstLosses": losses[:5]})
+    out += masked_perplexities(text)
+    return out
+
+
+def masked_perplexities(text):
+    from tokenizers import Tokenizer
+    from transformers import AutoConfig, AutoModelForMaskedLM
+    folder = convert(SHARED / "models/tiny-deberta-v2")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    special = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    begin, end, mask = (tokenizer.token_to_id(token) for token in ("[CLS]", "[SEP]", "[MASK]"))
+    config = AutoConfig.from_pretrained(folder)
+    config.legacy = False  # the head is stored as lm_predictions.*; the class with cls.* would start at random
+    model = AutoModelForMaskedLM.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager").eval()
+    out = []
+    for protocol, context, limit in [("mlm-pll", 64, 1), ("mlm-15", 128, 6)]:
+        part = ids[:(context - 2) * limit]
+        runs = mlm_pll(part, context, [begin], [end], mask) if protocol == "mlm-pll" else mlm_15(part, context, [begin], [end], mask, special, tokenizer.get_vocab_size())
+        losses = []
+        for one in runs:
+            with torch.no_grad():
+                logits = model(torch.tensor([one["ids"]]), attention_mask=torch.ones(1, len(one["ids"]))).logits[0, one["at"]]
+            losses += torch.nn.functional.cross_entropy(logits, torch.tensor(one["labels"]), reduction="none").double().tolist()
+        mean = math.fsum(losses) / len(losses)
+        out.append({"model": "tiny-deberta-v2", "protocol": protocol, "context": context, "limit": limit, "tokens": len(ids), "scoredTokens": len(losses), "meanLoss": mean, "value": math.exp(mean), "firstLosses": losses[:5]})
+    # No tokenizer.json: the losses of ids alone.
+    model = AutoModelForMaskedLM.from_pretrained(convert(SHARED / "models/albert-mlm-legacy-bin"), dtype=torch.float32, attn_implementation="eager").eval()
+    ids = torch.tensor([[(i * i * 31 + i * 7 + 3) % 591 for i in range(100)]])
+    with torch.no_grad():
+        losses = torch.nn.functional.cross_entropy(model(ids, attention_mask=torch.ones_like(ids)).logits[0], ids[0], reduction="none")
+    (HERE / "family_albert.json").write_text(json.dumps(losses.tolist()) + "\n")
     return out
 
 

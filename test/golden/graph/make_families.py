@@ -171,5 +171,24 @@ def family(name):
     (HERE / f"{name}.json").write_text(json.dumps({"kind": kind}) [:-1] + ', "cases": [\n' + ",\n".join(json.dumps(one) for one in listed) + "\n]}\n")
 
 
+def buckets():
+    """Which bucket each relative position is in, at the sizes of published models."""
+    from transformers.models.deberta_v2.modeling_deberta_v2 import build_relative_position
+    from transformers.models.t5.modeling_t5 import T5Attention
+    found = {"t5": [], "deberta": []}
+    for span, count, distance in [(600, 32, 128), (300, 8, 16), (1100, 64, 1000)]:
+        for both in (True, False):
+            relative = torch.arange(1 - span, span)
+            found["t5"].append({"span": span, "buckets": count, "distance": distance, "bothWays": both, "values": T5Attention._relative_position_bucket(relative, both, count, distance).tolist()})
+    for length, count, most in [(512, 256, 512), (256, 64, 256), (1024, 32, 600), (40, 8, 40)]:
+        at = torch.zeros(1, length, 1)
+        all_pairs = build_relative_position(at, at, count, most)[0]
+        row = torch.cat([all_pairs[0].flip(0)[:-1], all_pairs[:, 0]])
+        found["deberta"].append({"length": length, "buckets": count, "maxRelative": most, "span": count, "values": torch.clamp(row + count, 0, 2 * count - 1).tolist()})
+    (HERE / "buckets.txt").write_text(json.dumps(found, separators=(",", ":")).replace("{\"span", "\n{\"span").replace("{\"length", "\n{\"length") + "\n")
+
+
+if not sys.argv[1:]:
+    buckets()
 for wanted in sys.argv[1:] or FAMILIES:
     family(wanted)

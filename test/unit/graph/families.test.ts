@@ -2,9 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { CheckpointError } from '../../../server/core/errors';
 import type { Checkpoint } from '../../../server/core/formats/contract';
 import type { GraphOptions } from '../../../server/core/graph/contract';
+import { relativeRows } from '../../../server/core/models/debertaConfig';
+import { buildDebertaGraph, debertaDecoder } from '../../../server/core/models/debertaGraph';
 import { applyArchitecture } from '../../../server/core/models/openModel';
+import { relativeBuckets } from '../../../server/core/models/t5Graph';
 import type { WindowBatch } from '../../../server/core/runtime/contract';
 import { golden, withSession } from '../runtime/fixture';
 import { f32Tensors, smallCheckpoint, wholeWindow } from './smallCheckpoint';
@@ -35,6 +39,44 @@ const twice = (one: WindowBatch): WindowBatch => {
   const double = (values: BigInt64Array): BigInt64Array => BigInt64Array.of(...values, ...values);
   return { batch: 2, length: one.length, inputIds: double(one.inputIds), positions: double(one.positions), targets: double(one.targets), ...(one.encoder && { encoder: { ids: double(one.encoder.ids), length: one.encoder.length } }) };
 };
+
+test('relative positions fall into the buckets of transformers', () => {
+  const found = JSON.parse(readFileSync(path.join(folder, 'buckets.txt'), 'utf8')) as {
+    t5: { span: number; buckets: number; distance: number; bothWays: boolean; values: number[] }[]; deberta: { length: number; buckets: number; maxRelative: number; span: number; values: number[] }[];
+  };
+  for (const { span, buckets, distance, bothWays, values } of found.t5) assert.deepEqual(relativeBuckets(span, buckets, distance, bothWays), values);
+  for (const { length, values, ...sizes } of found.deberta) assert.deepEqual(relativeRows(length, sizes), values);
+});
+
+test('DeBERTa: emd is what the checkpoint was made for, is not plain, and needs positions that are stored and not in the input', async () => {
+  const one = (JSON.parse(readFileSync(path.join(folder, 'deberta-v2.json'), 'utf8')) as Family).cases.find(({ name }) => name.includes('enhanced'))!;
+  const whole = open('deberta-v2', one), losses = async (decoder?: 'emd' | 'plain'): Promise<Float32Array> =>
+    withSession(buildDebertaGraph(whole, { masking: 'none', maskable: [], context: 40, ...(decoder && { decoder }) }), async (session) => (await session.run(windowOf('encoder', one), null)).losses);
+  const [made, emd, plain] = [await losses(), await losses('emd'), await losses('plain')];
+  assert.deepEqual(made, emd);
+  assert.ok(relative(emd, plain) > 0.01);
+  assert.equal(debertaDecoder(whole), 'emd');
+  assert.equal(debertaDecoder({ ...whole, config: { ...whole.config, position_biased_input: true } }), 'plain');
+  for (const gone of ['deberta.embeddings.position_embeddings.weight', 'lm_predictions.lm_head.dense.weight']) {
+    assert.equal(debertaDecoder({ ...whole, tensors: whole.tensors.filter((tensor) => tensor.name !== gone) }), 'plain', gone);
+  }
+});
+
+describe('a masked-LM head that is not in the file is refused by the names looked for', () => {
+  const looked: Readonly<Record<string, readonly string[]>> = {
+    bert: ['cls.predictions.transform.dense.weight'], roberta: ['lm_head.dense.weight'], albert: ['predictions.dense.weight'],
+    'deberta-v2': ['lm_predictions.lm_head.dense.weight', 'cls.predictions.transform.dense.weight'],
+  };
+  for (const [family, names] of Object.entries(looked)) {
+    test(family, () => {
+      const { cases } = JSON.parse(readFileSync(path.join(folder, `${family}.json`), 'utf8')) as Family, whole = open(family, cases[0]);
+      const bare = { ...whole, tensors: whole.tensors.filter(({ name }) => !/^(cls|lm_head|predictions|lm_predictions)\./.test(name)) };
+      assert.ok(bare.tensors.length < whole.tensors.length);
+      assert.throws(() => applyArchitecture(bare).architecture!.buildGraph!(bare, { masking: 'none', maskable: [], context: 8 }),
+        (error: unknown) => error instanceof CheckpointError && error.code === 'head-missing' && names.every((name) => error.detail.includes(name)));
+    });
+  }
+});
 
 const relative = (a: ArrayLike<number>, b: ArrayLike<number>): number => Array.from(a).reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]) / Math.max(1, Math.abs(b[i]))), 0);
 const mean = (losses: Float32Array): number => losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
