@@ -59,6 +59,30 @@ export function readRope(config: ConfigReader, headDim: number, maxPositions: nu
   return yarn(source, theta, headDim, factor(maxPositions / original), original, fixed);
 }
 
+/** Rotation without any scaling, over the first `dim` numbers of a head. */
+export function plainRope(theta: number, dim: number): Rope {
+  const frequencies = inverse(theta, dim);
+  return { dim, inverseFrequencies: () => frequencies, scaling: 1, dynamic: null };
+}
+
+/**
+ * Rotation of a share of each head, as families older than Llama have it: keys of their own, or `rope_parameters`
+ * (transformers 5). Null where nothing is rotated.
+ *
+ * @throws CheckpointError `unsupported-config`; scaled rotations are not evaluated in these families
+ */
+export function partialRope(config: ConfigReader, headDim: number, maxPositions: number, keys: { readonly theta: string; readonly factor: string; readonly share: number }): Rope | null {
+  const source = config.object('rope_parameters');
+  const share = source?.has('partial_rotary_factor') ? source.number('partial_rotary_factor', 1, 0, 1) : config.number(keys.factor, keys.share, 0, 1);
+  const dim = Math.trunc(headDim * share);
+  if (dim % 2) config.refuse(keys.factor, `rotates ${dim} of ${headDim} numbers, and pairs are rotated`);
+  if (dim === 0) return null;
+  if (config.object('rope_scaling') || (source && source.choice('rope_type', 'default', ropeTypes) !== 'default')) {
+    return share === 1 ? readRope(config, headDim, maxPositions) : (config.object('rope_scaling') ? config : source ?? config).refuse(config.has('rope_scaling') ? 'rope_scaling' : 'rope_type', 'a scaled rotation of a part of the head is not evaluated');
+  }
+  return plainRope(source?.has('rope_theta') ? source.number('rope_theta', undefined, 1e-3, 1e15) : config.number(keys.theta, 10000, 1e-3, 1e15), dim);
+}
+
 function dynamicRope(config: ConfigReader, theta: number, dim: number, factor: number, maxPositions: number): Rope {
   if (dim <= 2) config.refuse('head_dim', 'dynamic scaling needs a head wider than 2');
   return {

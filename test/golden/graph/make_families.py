@@ -29,6 +29,12 @@ DEBERTA = dict(model_type="deberta-v2", vocab_size=VOCAB, hidden_size=24, num_hi
                relative_attention=True, position_buckets=8, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type="p2c|c2p", position_biased_input=False,
                conv_kernel_size=3, conv_act="gelu", legacy=False)
 
+OPT = dict(model_type="opt", vocab_size=VOCAB, hidden_size=24, ffn_dim=40, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=40)
+NEOX = dict(model_type="gpt_neox", vocab_size=VOCAB, hidden_size=48, intermediate_size=40, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=40)
+GPTJ = dict(model_type="gptj", vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=2, rotary_dim=8, n_positions=40, tie_word_embeddings=False)
+BLOOM = dict(model_type="bloom", vocab_size=VOCAB, hidden_size=24, n_layer=2, n_head=3)
+PHI = dict(model_type="phi", vocab_size=VOCAB, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40)
+
 # family: kind, weights {name: (config, dtype)}, cases {name: (weights, changes to the config, tokens[, encoder tokens])}
 FAMILIES = {
     "t5": ("encoder-decoder", {
@@ -62,6 +68,32 @@ FAMILIES = {
     "albert": ("encoder", {"albert": (ALBERT, "F32"), "one": ({**ALBERT, "num_hidden_groups": 1, "inner_group_num": 1}, "F32")}, {
         "albert": ("albert", {}, 40),
         "albert, one block": ("one", {"hidden_act": "gelu"}, 12),
+    }),
+    "opt": ("decoder", {"opt": (OPT, "F16"), "350m": ({**OPT, "word_embed_proj_dim": 12, "do_layer_norm_before": False}, "F32"), "bare": ({**OPT, "enable_bias": False, "tie_word_embeddings": False, "_remove_final_layer_norm": True}, "F32")}, {
+        "opt": ("opt", {}, 40),
+        "opt-350m: norms after, a narrow embedding": ("350m", {}, 20),
+        "opt without biases or last norm, untied": ("bare", {"activation_function": "gelu"}, 20),
+    }),
+    "gpt-neox": ("decoder", {"neox": (NEOX, "F16"), "untied": (NEOX, "F32"), "tied": ({**NEOX, "tie_word_embeddings": True, "attention_bias": False}, "F32")}, {
+        "pythia, as transformers 4 writes it": ("neox", {"rotary_pct": 0.25, "rotary_emb_base": 5000}, 40),
+        "pythia, as transformers 5 writes it": ("neox", {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5}}, 40),
+        "gpt-neox defaults, residuals in sequence": ("neox", {"use_parallel_residual": False, "layer_norm_eps": 0.01}, 40),
+        "gpt-neox as transformers 5 names it": ("untied", {}, 12),
+        "gpt-neox tied, no attention bias, whole head rotated": ("tied", {"rotary_pct": 1.0, "hidden_act": "gelu_new"}, 40),
+    }),
+    "gptj": ("decoder", {"gptj": (GPTJ, "F16")}, {
+        "gptj": ("gptj", {}, 40),
+        "gptj whole head rotated": ("gptj", {"rotary_dim": 16, "activation_function": "gelu"}, 20),
+    }),
+    "bloom": ("decoder", {"bloom": (BLOOM, "F16"), "even": ({**BLOOM, "n_head": 4, "hidden_size": 16, "tie_word_embeddings": False}, "F32")}, {
+        "bloom": ("bloom", {}, 40),
+        "bloom, heads a power of two, untied": ("even", {"layer_norm_epsilon": 0.01}, 20),
+        "bloom, residual of the norm": ("bloom", {"apply_residual_connection_post_layernorm": True}, 20),
+    }),
+    "phi": ("decoder", {"phi": (PHI, "F16"), "grouped": ({**PHI, "num_key_value_heads": 2}, "F32")}, {
+        "phi": ("phi", {}, 40),
+        "phi partial_rotary_factor": ("phi", {"partial_rotary_factor": 0.25, "rope_theta": 500.0}, 20),
+        "phi grouped queries": ("grouped", {"hidden_act": "relu"}, 20),
     }),
     "deberta-v2": ("encoder", {
         "full": (DEBERTA, "F32"),
@@ -133,7 +165,8 @@ def family(name):
     states = {}
     for label, (config, dtype) in weights.items():
         states[label] = make_weights(build(kind, config), dtype)
-        tensors.update({f"{label}/{key}": value for key, value in states[label].items()})
+        # Published GPT-NeoX files call the head embed_out; transformers 5 renames it as it loads.
+        tensors.update({f"{label}/{'embed_out.weight' if (label, key) == ('neox', 'lm_head.weight') else key}": value for key, value in states[label].items()})
     for case, (label, changes, tokens, *rest) in cases.items():
         config = {k: v for k, v in {**weights[label][0], **changes}.items() if v is not None}
         own_head, emd, load = config.pop("own head", False), config.pop("emd", False), config.pop("load", {})
