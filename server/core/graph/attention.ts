@@ -11,6 +11,8 @@ export interface AttentionShape {
   readonly scale: number;
   /** A token sees itself and the `slidingWindow - 1` tokens before it; null sees everything before. */
   readonly slidingWindow: number | null;
+  /** Scores become cap * tanh(score / cap) before the mask. */
+  readonly softcap?: number | null;
   /** Cosines and sines (at least length, headDim / 2) by which queries and keys are rotated, halves against halves. */
   readonly rope?: { readonly cos: Value; readonly sin: Value };
 }
@@ -62,6 +64,9 @@ export function attention(g: GraphBuilder, context: AttentionContext, q: Value, 
   return g.reshape(out, [-1, shape.heads * shape.headDim]);
 }
 
+/** cap * tanh(x / cap) */
+export const softcapped = (g: GraphBuilder, x: Value, cap: number): Value => g.op('Mul', [g.op('Tanh', [g.op('Div', [x, g.float(cap)])]), g.float(cap)]);
+
 function plainAttention(g: GraphBuilder, context: AttentionContext, q: Value, k: Value, v: Value, shape: AttentionShape): Value {
   const { heads, kvHeads, headDim } = shape;
   // Query heads that share a key head form one axis: (batch, kvHeads, group, length, headDim) against (batch, kvHeads, 1, ...).
@@ -72,7 +77,8 @@ function plainAttention(g: GraphBuilder, context: AttentionContext, q: Value, k:
   const queries = rotate(g, context, split(q, heads / kvHeads, [0, 2, 3, 1, 4]), shape);
   const keys = g.op('Transpose', [rotate(g, context, split(k, 1, [0, 2, 3, 1, 4]), shape)], { perm: { is: [0, 1, 2, 4, 3] } });
   const values = split(v, 1, [0, 2, 3, 1, 4]);
-  const scaled = g.op('Mul', [g.op('MatMul', [queries, keys]), g.float(shape.scale)]);
+  const raw = g.op('Mul', [g.op('MatMul', [queries, keys]), g.float(shape.scale)]);
+  const scaled = shape.softcap ? softcapped(g, raw, shape.softcap) : raw;
   const weights = g.op('Softmax', [g.op('Add', [scaled, additiveMask(g, context, shape.slidingWindow)])], { axis: { i: -1 } });
   return g.op('Transpose', [g.op('MatMul', [weights, values])], { perm: { is: [0, 3, 1, 2, 4] } });
 }
@@ -113,6 +119,6 @@ function fusedAttention(g: GraphBuilder, context: AttentionContext, q: Value, k:
     ...(rotatesInside ? [rope.cos, rope.sin] : [])];
   return g.ops('GroupQueryAttention', inputs, 3, {
     num_heads: { i: heads }, kv_num_heads: { i: kvHeads }, scale: { f: shape.scale },
-    local_window_size: { i: shape.slidingWindow ?? -1 }, do_rotary: { i: rotatesInside ? 1 : 0 },
+    local_window_size: { i: shape.slidingWindow ?? -1 }, do_rotary: { i: rotatesInside ? 1 : 0 }, ...(shape.softcap && { softcap: { f: shape.softcap } }),
   }, MICROSOFT)[0];
 }

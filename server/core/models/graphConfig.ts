@@ -11,7 +11,7 @@ const MAX_DIMENSION = 2 ** 24;
  * `unsupported-config` with the key and the value. Keys inside an object are addressed by a reader of that object.
  */
 export class ConfigReader {
-  constructor(readonly json: Json, private readonly file: string, private readonly prefix = '') {}
+  constructor(readonly json: Json, readonly file: string, private readonly prefix = '') {}
 
   /** @throws CheckpointError `no-config` */
   static of(checkpoint: Checkpoint): ConfigReader {

@@ -14,10 +14,10 @@ const BLOCK: Readonly<Record<string, Role>> = {
   'mlp.down_proj.weight': 'mlp.down', // (d, ff)
 };
 
-const NORMS = /^(input_layernorm|post_attention_layernorm|self_attn\.q_norm|self_attn\.k_norm)\.weight$/;
+const NORMS = /^(input_layernorm|post_attention_layernorm|pre_feedforward_layernorm|post_feedforward_layernorm|self_attn\.q_norm|self_attn\.k_norm)\.weight$/;
 
 /** What transformers assumes where a config is silent. */
-const DEFAULT_CONTEXT: ReadonlyMap<unknown, number> = new Map([['llama', 2048], ['mistral', 131_072], ['qwen2', 32_768], ['qwen3', 32_768]]);
+const DEFAULT_CONTEXT: ReadonlyMap<unknown, number> = new Map([['llama', 2048], ['mistral', 131_072], ['qwen2', 32_768], ['qwen3', 32_768], ['gemma', 8192], ['gemma2', 8192], ['gemma3_text', 131_072]]);
 
 /** Llama and the families that share its block: Mistral, Qwen2, Qwen3; SmolLM calls itself llama. */
 export const llama: Architecture = {
@@ -32,6 +32,20 @@ export const llama: Architecture = {
   role,
   tied: (config) => (isTied(config, false) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT.get(config.model_type) ?? 2048),
+  buildGraph: buildLlamaGraph,
+};
+
+/** Gemma 1, 2 and 3 (text): Llama's block with scaled embeddings, norms that are stored less one, caps and local layers. */
+export const gemma: Architecture = {
+  id: 'gemma',
+  title: 'Gemma',
+  modelTypes: ['gemma', 'gemma2', 'gemma3_text'],
+  kind: 'decoder',
+  // The first Gemma has the names of Llama; only a configuration tells them apart.
+  matchesNames: (names) => ['', 'model.'].some((prefix) => names.has(`${prefix}embed_tokens.weight`) && names.has(`${prefix}layers.0.self_attn.q_proj.weight`) && names.has(`${prefix}layers.0.pre_feedforward_layernorm.weight`)),
+  role,
+  tied: (config) => (isTied(config, true) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
+  maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT.get(config.model_type) ?? 8192),
   buildGraph: buildLlamaGraph,
 };
 

@@ -1,6 +1,6 @@
 import { activations } from '../graph/activations';
-import type { ConfigReader } from './graphConfig';
-import { readRope } from './rope';
+import { ConfigReader } from './graphConfig';
+import { plainRope, readRope } from './rope';
 import type { Rope } from './rope';
 
 /** The numbers of one Llama-like configuration, defaults filled in as transformers 5 does for its model type. */
@@ -19,8 +19,24 @@ export interface LlamaConfig {
   /** RMSNorm over each query and key head (Qwen3). */
   readonly headNorms: boolean;
   readonly rope: Rope;
+  /** Rotation of the layers that slide, where it is another (Gemma 3). */
+  readonly localRope: Rope | null;
+  /** Multiplies the scores. */
+  readonly scale: number;
+  readonly gemma: Gemma | null;
   /** Per layer: how far attention looks back, null for all the way. */
   readonly windows: readonly (number | null)[];
+}
+
+/** What sets Gemma apart from Llama. */
+export interface Gemma {
+  /** Multiplies the embeddings. */
+  readonly embedScale: number;
+  /** Norms after each half as well as before (Gemma 2 and 3). */
+  readonly fourNorms: boolean;
+  /** Caps of the attention scores and of the logits. */
+  readonly attentionCap: number | null;
+  readonly logitCap: number | null;
 }
 
 interface Family {
@@ -33,6 +49,9 @@ const families: Readonly<Record<string, Family>> = {
   llama: { width: 4096, heads: 32, kvHeads: null, headDim: null, layers: 32, inner: 11008, vocab: 32000, positions: 2048 },
   mistral: { width: 4096, heads: 32, kvHeads: 8, headDim: null, layers: 32, inner: 14336, vocab: 32000, positions: 131072 },
   qwen2: { width: 4096, heads: 32, kvHeads: 32, headDim: null, layers: 32, inner: 22016, vocab: 151936, positions: 32768 },
+  gemma: { width: 3072, heads: 16, kvHeads: 16, headDim: 256, layers: 28, inner: 24576, vocab: 256000, positions: 8192 },
+  gemma2: { width: 2304, heads: 8, kvHeads: 4, headDim: 256, layers: 26, inner: 9216, vocab: 256000, positions: 8192 },
+  gemma3_text: { width: 2304, heads: 8, kvHeads: 4, headDim: 256, layers: 26, inner: 9216, vocab: 262208, positions: 131072 },
   qwen3: { width: 4096, heads: 32, kvHeads: 32, headDim: 128, layers: 32, inner: 22016, vocab: 151936, positions: 32768 },
 };
 
@@ -49,19 +68,61 @@ export function readLlamaConfig(config: ConfigReader): LlamaConfig {
   const headDim = config.count('head_dim', family.headDim ?? width / heads, 65536);
   const layers = config.count('num_hidden_layers', family.layers, 4096);
   const qwen = type.startsWith('qwen');
-  const attentionBias = type === 'llama' || type === 'qwen3' ? config.flag('attention_bias', false) : false;
+  const isGemma = type.startsWith('gemma');
+  const attentionBias = type === 'llama' || type === 'qwen3' || isGemma ? config.flag('attention_bias', false) : false;
   return {
     width, heads, kvHeads, headDim, layers,
     inner: config.count('intermediate_size', family.inner),
     vocab: config.count('vocab_size', family.vocab),
     epsilon: config.number('rms_norm_eps', 1e-6, 0, 1),
-    activation: config.choice('hidden_act', 'silu', Object.keys(activations)),
-    tied: config.flag('tie_word_embeddings', false),
+    activation: isGemma ? gemmaActivation(config, type) : config.choice('hidden_act', 'silu', Object.keys(activations)),
+    tied: config.flag('tie_word_embeddings', isGemma),
     bias: { qkv: type === 'qwen2' || attentionBias, out: attentionBias, mlp: type === 'llama' && config.flag('mlp_bias', false) },
-    headNorms: type === 'qwen3',
-    rope: readRope(config, headDim, config.count('max_position_embeddings', family.positions, 2 ** 31)),
-    windows: qwen ? qwenWindows(config, layers) : Array<number | null>(layers).fill(type === 'mistral' ? windowOf(config) : null),
+    headNorms: type === 'qwen3' || type === 'gemma3_text',
+    ...(type === 'gemma3_text' ? gemma3Ropes(config, headDim, family.positions) : { rope: readRope(config, headDim, config.count('max_position_embeddings', family.positions, 2 ** 31)), localRope: null }),
+    scale: type === 'gemma2' || type === 'gemma3_text' ? config.number('query_pre_attn_scalar', 256, 1e-6, 1e9) ** -0.5 : headDim ** -0.5,
+    gemma: isGemma ? readGemma(config, type, width) : null,
+    windows: isGemma ? gemmaWindows(config, type, layers) : qwen ? qwenWindows(config, layers) : Array<number | null>(layers).fill(type === 'mistral' ? windowOf(config) : null),
   };
+}
+
+function readGemma(config: ConfigReader, type: string, width: number): Gemma {
+  if (config.has('use_bidirectional_attention') && config.flag('use_bidirectional_attention', false)) config.refuse('use_bidirectional_attention', 'an embedding model, not a language model');
+  /** A missing key has the family's cap, null has none. */
+  const cap = (key: string, otherwise: number | null): number | null => (config.json[key] === undefined ? otherwise : config.has(key) ? config.number(key, undefined, 1e-6, 1e9) : null);
+  const second = type === 'gemma2';
+  return {
+    embedScale: width ** 0.5, fourNorms: type !== 'gemma',
+    attentionCap: type === 'gemma' ? null : cap('attn_logit_softcapping', second ? 50 : null),
+    logitCap: type === 'gemma' ? null : cap('final_logit_softcapping', second ? 30 : null),
+  };
+}
+
+/** The first Gemma's files say `gelu` and mean its tanh form, as transformers warns; `hidden_activation` is the newer key. */
+function gemmaActivation(config: ConfigReader, type: string): string {
+  const chosen = config.choice(config.has('hidden_activation') ? 'hidden_activation' : 'hidden_act', 'gelu_pytorch_tanh', Object.keys(activations));
+  return type === 'gemma' && chosen === 'gelu' ? 'gelu_pytorch_tanh' : chosen;
+}
+
+/** Gemma 2 slides in every other layer, Gemma 3 in five of six, or as `layer_types` says. */
+function gemmaWindows(config: ConfigReader, type: string, layers: number): readonly (number | null)[] {
+  if (type === 'gemma') return Array<number | null>(layers).fill(null);
+  const every = type === 'gemma2' ? 2 : config.count('sliding_window_pattern', 6), window = windowOf(config);
+  const types = config.names('layer_types', layers, ['full_attention', 'sliding_attention']);
+  return Array.from({ length: layers }, (_, layer) => ((types ? types[layer] === 'sliding_attention' : (layer + 1) % every !== 0) ? window : null));
+}
+
+/** Gemma 3 rotates layers that slide by a base of their own, and scales only the others. */
+function gemma3Ropes(config: ConfigReader, headDim: number, positions: number): { readonly rope: Rope; readonly localRope: Rope } {
+  const longest = config.count('max_position_embeddings', positions, 2 ** 31), byType = config.object('rope_parameters');
+  const of = (key: string): ConfigReader | null => byType?.object(key) ?? null;
+  const full = of('full_attention'), sliding = of('sliding_attention');
+  if (full || sliding) {
+    const read = (source: ConfigReader | null, theta: number): Rope => readRope(new ConfigReader({ rope_theta: theta, ...(source && { rope_parameters: source.json }) }, source?.file ?? config.file), headDim, longest);
+    return { rope: read(full, 1_000_000), localRope: read(sliding, 10_000) };
+  }
+  const whole = new ConfigReader({ ...config.json, rope_theta: config.json.rope_theta ?? 1_000_000 }, config.file);
+  return { rope: readRope(whole, headDim, longest), localRope: plainRope(config.number('rope_local_base_freq', 10_000, 1e-3, 1e15), headDim) };
 }
 
 /** `sliding_window`: null when the key says so, 4096 when it is missing. */

@@ -35,13 +35,17 @@ GPTJ = dict(model_type="gptj", vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=2,
 BLOOM = dict(model_type="bloom", vocab_size=VOCAB, hidden_size=24, n_layer=2, n_head=3)
 PHI = dict(model_type="phi", vocab_size=VOCAB, hidden_size=32, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40)
 
+GEMMA = dict(model_type="gemma", vocab_size=VOCAB, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16, max_position_embeddings=64)
+GEMMA2 = {**GEMMA, "model_type": "gemma2", "query_pre_attn_scalar": 20, "sliding_window": 7, "num_hidden_layers": 3}
+GEMMA3 = {**GEMMA, "model_type": "gemma3_text", "query_pre_attn_scalar": 20, "sliding_window": 7, "num_hidden_layers": 4}
+
 # family: kind, weights {name: (config, dtype)}, cases {name: (weights, changes to the config, tokens[, encoder tokens])}
 FAMILIES = {
     "t5": ("encoder-decoder", {
         "relu": (T5, "F32"),
         "gated": ({**T5, "feed_forward_proj": "gated-gelu"}, "F32"),
         "gated-f16": ({**T5, "feed_forward_proj": "gated-gelu"}, "F16"),
-        "gated-bf16": ({**T5, "feed_forward_proj": "gated-silu", "num_decoder_layers": None}, "BF16"),
+        "gated-bf16": ({**T5, "feed_forward_proj": "gated-silu"}, "BF16"),
     }, {
         "t5": ("relu", {}, 20, 23),
         "t5 beyond its buckets": ("relu", {}, 40, 50),
@@ -95,6 +99,17 @@ FAMILIES = {
         "phi partial_rotary_factor": ("phi", {"partial_rotary_factor": 0.25, "rope_theta": 500.0}, 20),
         "phi grouped queries": ("grouped", {"hidden_act": "relu"}, 20),
     }),
+    "gemma": ("decoder", {"gemma": (GEMMA, "BF16"), "gemma2": (GEMMA2, "BF16"), "gemma3": (GEMMA3, "BF16"), "biased": ({**GEMMA2, "attention_bias": True, "tie_word_embeddings": False, "head_dim": 12}, "F16")}, {
+        "gemma": ("gemma", {"rope_theta": 10000.0}, 40),
+        "gemma gelu": ("gemma", {"hidden_act": "gelu", "rms_norm_eps": 0.01}, 12),
+        "gemma2": ("gemma2", {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0}, 40),
+        "gemma2 with its own caps": ("gemma2", {}, 20),
+        "gemma2 without caps, layer_types": ("gemma2", {"attn_logit_softcapping": "none", "final_logit_softcapping": "none", "layer_types": ["full_attention", "sliding_attention", "sliding_attention"]}, 20),
+        "gemma2 biased, untied, another head width": ("biased", {"attn_logit_softcapping": 2.0}, 20),
+        "gemma3, as transformers 4 writes it": ("gemma3", {"rope_theta": 50000.0, "rope_local_base_freq": 300.0, "sliding_window_pattern": 2, "rope_scaling": {"rope_type": "linear", "factor": 8.0}}, 40),
+        "gemma3, as transformers 5 writes it": ("gemma3", {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 200.0}}, "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]}, 40),
+        "gemma3 defaults": ("gemma3", {"final_logit_softcapping": 4.0}, 20),
+    }),
     "deberta-v2": ("encoder", {
         "full": (DEBERTA, "F32"),
         "legacy": ({**DEBERTA, "legacy": True, "conv_kernel_size": 0, "share_att_key": False, "norm_rel_ebd": "none", "position_buckets": -1, "max_relative_positions": 12}, "F16"),
@@ -114,7 +129,7 @@ FAMILIES = {
 
 
 def build(kind, config):
-    made = AutoConfig.for_model(**{k: v for k, v in json.loads(json.dumps(config)).items() if v is not None})
+    made = AutoConfig.for_model(**json.loads(json.dumps(config)))
     made._attn_implementation = "eager"
     return KINDS[kind].from_config(made, attn_implementation="eager").eval()
 
@@ -168,7 +183,8 @@ def family(name):
         # Published GPT-NeoX files call the head embed_out; transformers 5 renames it as it loads.
         tensors.update({f"{label}/{'embed_out.weight' if (label, key) == ('neox', 'lm_head.weight') else key}": value for key, value in states[label].items()})
     for case, (label, changes, tokens, *rest) in cases.items():
-        config = {k: v for k, v in {**weights[label][0], **changes}.items() if v is not None}
+        # None leaves a key out, "none" writes a null.
+        config = {k: None if v == "none" else v for k, v in {**weights[label][0], **changes}.items() if v is not None}
         own_head, emd, load = config.pop("own head", False), config.pop("emd", False), config.pop("load", {})
         model = build(kind, {**config, **load})
         # Set beside the library's own attributes: only the reference decoder knows it.

@@ -31,7 +31,7 @@ const refused: readonly (readonly [string, string, Config])[] = [
   ...['hidden_size', 'num_attention_heads', 'num_key_value_heads', 'num_hidden_layers', 'intermediate_size', 'vocab_size', 'head_dim', 'max_position_embeddings'].flatMap((key) => hostile.map((value) => ['llama', key, { [key]: value }] as const)),
   ['llama', 'num_key_value_heads', { num_attention_heads: 4, num_key_value_heads: 3 }],
   ['llama', 'head_dim', { head_dim: 7 }],
-  ['llama', 'model_type', { model_type: 'gemma' }],
+  ['llama', 'model_type', { model_type: 'falcon' }],
   ['llama', 'hidden_act', { hidden_act: 'xielu' }],
   ['llama', 'rope_theta', { rope_theta: 0 }],
   ['llama', 'rope_scaling', { rope_scaling: 'linear' }],
