@@ -3,11 +3,11 @@ import type { ModelGraph, GraphOptions } from '../graph/contract';
 
 /**
  * What a tensor does. `buffer` values are not parameters (causal masks, position ids, inverse frequencies).
- * Experts and later families add roles here; views take the list from the `catalog`.
+ * `expert.*` are the matrices of one of many MLPs, `router` chooses among them. Later families add roles here; views take the list from the `catalog`.
  */
 export const roles = [
   'embedding', 'position', 'attention.qkv', 'attention.query', 'attention.key', 'attention.value', 'attention.out',
-  'mlp.gate', 'mlp.up', 'mlp.down', 'norm', 'bias', 'head', 'buffer', 'other',
+  'mlp.gate', 'mlp.up', 'mlp.down', 'expert.gate', 'expert.up', 'expert.down', 'router', 'norm', 'bias', 'head', 'buffer', 'other',
 ] as const;
 export type Role = (typeof roles)[number];
 

@@ -17,7 +17,7 @@ const BLOCK: Readonly<Record<string, Role>> = {
 const NORMS = /^(input_layernorm|post_attention_layernorm|pre_feedforward_layernorm|post_feedforward_layernorm|self_attn\.q_norm|self_attn\.k_norm)\.weight$/;
 
 /** What transformers assumes where a config is silent. */
-const DEFAULT_CONTEXT: ReadonlyMap<unknown, number> = new Map([['llama', 2048], ['mistral', 131_072], ['qwen2', 32_768], ['qwen3', 32_768], ['gemma', 8192], ['gemma2', 8192], ['gemma3_text', 131_072]]);
+const DEFAULT_CONTEXT: ReadonlyMap<unknown, number> = new Map([['llama', 2048], ['mistral', 131_072], ['qwen2', 32_768], ['qwen3', 32_768], ['mixtral', 131_072], ['qwen2_moe', 32_768], ['qwen3_moe', 32_768], ['gemma', 8192], ['gemma2', 8192], ['gemma3_text', 131_072]]);
 
 /** Llama and the families that share its block: Mistral, Qwen2, Qwen3; SmolLM calls itself llama. */
 export const llama: Architecture = {
@@ -49,6 +49,27 @@ export const gemma: Architecture = {
   buildGraph: buildLlamaGraph,
 };
 
+/** Mixtral, Qwen2-MoE and Qwen3-MoE: Llama's block with many MLPs, of which each token visits a few. */
+export const mixtral: Architecture = {
+  id: 'mixtral',
+  title: 'Mixture of experts',
+  modelTypes: ['mixtral', 'qwen2_moe', 'qwen3_moe'],
+  kind: 'decoder',
+  // Qwen's two generations differ in more than names say (which layers, how many experts a token): those need a configuration.
+  matchesNames: (names) => ['', 'model.'].some((prefix) => names.has(`${prefix}embed_tokens.weight`) && names.has(`${prefix}layers.0.self_attn.q_proj.weight`) && names.has(`${prefix}layers.0.block_sparse_moe.experts.0.w1.weight`)),
+  role,
+  tied: (config) => (isTied(config, false) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
+  maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT.get(config.model_type) ?? 32_768),
+  buildGraph: buildLlamaGraph,
+};
+
+/** The matrix of an expert, by the name of its part. */
+const EXPERT: Readonly<Record<string, Role>> = {
+  w1: 'expert.gate', w3: 'expert.up', w2: 'expert.down', gate_proj: 'expert.gate', up_proj: 'expert.up', down_proj: 'expert.down',
+};
+const EXPERT_NAME = /^(?:block_sparse_moe|mlp)\.(?:experts\.\d{1,6}|shared_expert)\.(\w+)\.weight$/;
+const ROUTER = /^(block_sparse_moe\.gate|mlp\.gate|mlp\.shared_expert_gate)\.weight$/;
+
 function role(name: string, shape: readonly number[]): TensorRole {
   const short = name.replace(/^model\./, '');
   const outside = (what: Role, group: string, orientation: TensorRole['orientation'] = null): TensorRole =>
@@ -65,6 +86,9 @@ function role(name: string, shape: readonly number[]): TensorRole {
     ({ role: what, layer, group: `layers.${layer}`, prunable, parameter: what !== 'buffer', orientation });
   if (rest === 'self_attn.rotary_emb.inv_freq') return inside('buffer', false);
   if (Object.hasOwn(BLOCK, rest) && shape.length === 2) return inside(BLOCK[rest], true, 'out-in');
+  const expert = EXPERT_NAME.exec(rest)?.[1];
+  if (expert !== undefined && Object.hasOwn(EXPERT, expert) && shape.length === 2) return inside(EXPERT[expert], true, 'out-in');
+  if (ROUTER.test(rest)) return inside('router', false, 'out-in');
   if (NORMS.test(rest)) return inside('norm', false);
   if (rest.endsWith('.bias')) return inside('bias', false);
   return roleByName(name, shape);

@@ -1,5 +1,7 @@
 import { activations } from '../graph/activations';
 import { ConfigReader } from './graphConfig';
+import { readMoe } from './moe';
+import type { Moe } from './moe';
 import { plainRope, readRope } from './rope';
 import type { Rope } from './rope';
 
@@ -24,6 +26,7 @@ export interface LlamaConfig {
   /** Multiplies the scores. */
   readonly scale: number;
   readonly gemma: Gemma | null;
+  readonly moe: Moe | null;
   /** Per layer: how far attention looks back, null for all the way. */
   readonly windows: readonly (number | null)[];
 }
@@ -52,6 +55,9 @@ const families: Readonly<Record<string, Family>> = {
   gemma: { width: 3072, heads: 16, kvHeads: 16, headDim: 256, layers: 28, inner: 24576, vocab: 256000, positions: 8192 },
   gemma2: { width: 2304, heads: 8, kvHeads: 4, headDim: 256, layers: 26, inner: 9216, vocab: 256000, positions: 8192 },
   gemma3_text: { width: 2304, heads: 8, kvHeads: 4, headDim: 256, layers: 26, inner: 9216, vocab: 262208, positions: 131072 },
+  mixtral: { width: 4096, heads: 32, kvHeads: 8, headDim: null, layers: 32, inner: 14336, vocab: 32000, positions: 131072 },
+  qwen2_moe: { width: 2048, heads: 16, kvHeads: 16, headDim: null, layers: 24, inner: 5632, vocab: 151936, positions: 32768 },
+  qwen3_moe: { width: 2048, heads: 32, kvHeads: 4, headDim: null, layers: 24, inner: 6144, vocab: 151936, positions: 32768 },
   qwen3: { width: 4096, heads: 32, kvHeads: 32, headDim: 128, layers: 32, inner: 22016, vocab: 151936, positions: 32768 },
 };
 
@@ -69,21 +75,29 @@ export function readLlamaConfig(config: ConfigReader): LlamaConfig {
   const layers = config.count('num_hidden_layers', family.layers, 4096);
   const qwen = type.startsWith('qwen');
   const isGemma = type.startsWith('gemma');
-  const attentionBias = type === 'llama' || type === 'qwen3' || isGemma ? config.flag('attention_bias', false) : false;
+  const attentionBias = type === 'llama' || type.startsWith('qwen3') || isGemma ? config.flag('attention_bias', false) : false;
   return {
     width, heads, kvHeads, headDim, layers,
     inner: config.count('intermediate_size', family.inner),
     vocab: config.count('vocab_size', family.vocab),
-    epsilon: config.number('rms_norm_eps', 1e-6, 0, 1),
+    epsilon: config.number('rms_norm_eps', type === 'mixtral' ? 1e-5 : 1e-6, 0, 1),
     activation: isGemma ? gemmaActivation(config, type) : config.choice('hidden_act', 'silu', Object.keys(activations)),
     tied: config.flag('tie_word_embeddings', isGemma),
-    bias: { qkv: type === 'qwen2' || attentionBias, out: attentionBias, mlp: type === 'llama' && config.flag('mlp_bias', false) },
-    headNorms: type === 'qwen3' || type === 'gemma3_text',
-    ...(type === 'gemma3_text' ? gemma3Ropes(config, headDim, family.positions) : { rope: readRope(config, headDim, config.count('max_position_embeddings', family.positions, 2 ** 31)), localRope: null }),
+    bias: { qkv: type === 'qwen2' || (type === 'qwen2_moe' && config.flag('qkv_bias', true)) || attentionBias, out: attentionBias, mlp: type === 'llama' && config.flag('mlp_bias', false) },
+    headNorms: type.startsWith('qwen3') || type === 'gemma3_text',
+    ...(type === 'gemma3_text' ? gemma3Ropes(config, headDim, family.positions) : { rope: readRope(config, headDim, config.count('max_position_embeddings', family.positions, 2 ** 31), type === 'mixtral' ? 1_000_000 : 10_000), localRope: null }),
     scale: type === 'gemma2' || type === 'gemma3_text' ? config.number('query_pre_attn_scalar', 256, 1e-6, 1e9) ** -0.5 : headDim ** -0.5,
+    moe: readMoe(config, type, layers),
     gemma: isGemma ? readGemma(config, type, width) : null,
-    windows: isGemma ? gemmaWindows(config, type, layers) : qwen ? qwenWindows(config, layers) : Array<number | null>(layers).fill(type === 'mistral' ? windowOf(config) : null),
+    windows: type.endsWith('_moe') || type === 'mixtral' ? moeWindows(config, type, layers) : isGemma ? gemmaWindows(config, type, layers) : qwen ? qwenWindows(config, layers) : Array<number | null>(layers).fill(type === 'mistral' ? windowOf(config) : null),
   };
+}
+
+/** Mixtral and Qwen3's mixtures slide in every layer or in none; how Qwen2's would is not evaluated. */
+function moeWindows(config: ConfigReader, type: string, layers: number): readonly (number | null)[] {
+  const slides = type === 'mixtral' ? config.has('sliding_window') : config.flag('use_sliding_window', false);
+  if (slides && type === 'qwen2_moe') config.refuse('use_sliding_window', 'sliding windows are not evaluated in this family');
+  return Array<number | null>(layers).fill(slides ? windowOf(config) : null);
 }
 
 function readGemma(config: ConfigReader, type: string, width: number): Gemma {
@@ -118,11 +132,10 @@ function gemma3Ropes(config: ConfigReader, headDim: number, positions: number): 
   const of = (key: string): ConfigReader | null => byType?.object(key) ?? null;
   const full = of('full_attention'), sliding = of('sliding_attention');
   if (full || sliding) {
-    const read = (source: ConfigReader | null, theta: number): Rope => readRope(new ConfigReader({ rope_theta: theta, ...(source && { rope_parameters: source.json }) }, source?.file ?? config.file), headDim, longest);
+    const read = (source: ConfigReader | null, theta: number): Rope => readRope(new ConfigReader({ ...(source && { rope_parameters: source.json }) }, config.file), headDim, longest, theta);
     return { rope: read(full, 1_000_000), localRope: read(sliding, 10_000) };
   }
-  const whole = new ConfigReader({ ...config.json, rope_theta: config.json.rope_theta ?? 1_000_000 }, config.file);
-  return { rope: readRope(whole, headDim, longest), localRope: plainRope(config.number('rope_local_base_freq', 10_000, 1e-3, 1e15), headDim) };
+  return { rope: readRope(config, headDim, longest, 1_000_000), localRope: plainRope(config.number('rope_local_base_freq', 10_000, 1e-3, 1e15), headDim) };
 }
 
 /** `sliding_window`: null when the key says so, 4096 when it is missing. */

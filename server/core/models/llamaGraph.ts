@@ -10,6 +10,7 @@ import { Weights } from '../graph/weights';
 import { ConfigReader } from './graphConfig';
 import { readLlamaConfig } from './llamaConfig';
 import type { LlamaConfig } from './llamaConfig';
+import { experts } from './moe';
 import { ropeTables } from './rope';
 import { tiedTables } from './tiedTables';
 
@@ -54,6 +55,10 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
     });
     hidden = g.op('Add', [hidden, after(linear(mixed, `${block}.self_attn.o_proj`, c.bias.out, qWidth, c.width), `${block}.post_attention_layernorm`)]);
     const normedMlp = norm(hidden, `${block}.${beforeMlp}`);
+    if (c.moe?.sparse[layer]) {
+      hidden = g.op('Add', [hidden, experts(g, weights, c.moe, block, normedMlp, c)]);
+      continue;
+    }
     const gate = activations[c.activation](g, linear(normedMlp, `${block}.mlp.gate_proj`, c.bias.mlp, c.width, c.inner));
     const up = linear(normedMlp, `${block}.mlp.up_proj`, c.bias.mlp, c.width, c.inner);
     hidden = g.op('Add', [hidden, after(linear(g.op('Mul', [gate, up]), `${block}.mlp.down_proj`, c.bias.mlp, c.inner, c.width), `${block}.post_feedforward_layernorm`)]);
@@ -71,7 +76,7 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
     thresholdInputs: weights.thresholdInputs,
     weightBytes: weights.weightBytes,
     foldedBytes: weights.foldedBytes,
-    activationBytesPerToken: activationBytesPerToken({ ...c, inner: 2 * c.inner, width: Math.max(c.width, c.heads * c.headDim), context: options.context, plainAttention: options.plainAttention ?? false }),
+    activationBytesPerToken: activationBytesPerToken({ ...c, inner: 2 * Math.max(c.inner, c.moe ? c.moe.perToken * c.moe.inner + (c.moe.shared ?? 0) : 0), width: Math.max(c.width, c.heads * c.headDim), context: options.context, plainAttention: options.plainAttention ?? false }),
     vocabSize: c.vocab,
   };
 }

@@ -5,10 +5,10 @@ import { debertaV2 } from './debertaV2';
 import { gpt2 } from './gpt2';
 import { gptNeox } from './gptNeox';
 import { gptj } from './gptj';
-import { gemma, llama } from './llama';
+import { gemma, llama, mixtral } from './llama';
 import { opt } from './opt';
 import { phi } from './phi';
 import { t5 } from './t5';
 
 /** Every family that is known by more than its names. */
-export const architectures: readonly Architecture[] = [gpt2, llama, gemma, t5, bert, roberta, albert, debertaV2, opt, gptNeox, gptj, bloom, phi];
+export const architectures: readonly Architecture[] = [gpt2, llama, gemma, mixtral, t5, bert, roberta, albert, debertaV2, opt, gptNeox, gptj, bloom, phi];

@@ -30,12 +30,12 @@ const inverse = (base: number, dim: number): Float32Array => powers(base, dim).m
  *
  * @throws CheckpointError `unsupported-config` naming the key and the value
  */
-export function readRope(config: ConfigReader, headDim: number, maxPositions: number): Rope {
+export function readRope(config: ConfigReader, headDim: number, maxPositions: number, defaultTheta = 10000): Rope {
   const scaling = config.object('rope_scaling');
   const source = scaling && Object.keys(scaling.json).length ? scaling : config.object('rope_parameters');
   const typeKey = source?.has('rope_type') ? 'rope_type' : 'type';
   const type = source?.choice(typeKey, 'default', ropeTypes) ?? 'default';
-  const theta = source?.has('rope_theta') ? source.number('rope_theta', undefined, 1e-3, 1e15) : config.number('rope_theta', 10000, 1e-3, 1e15);
+  const theta = source?.has('rope_theta') ? source.number('rope_theta', undefined, 1e-3, 1e15) : config.number('rope_theta', defaultTheta, 1e-3, 1e15);
   if (source && Object.values(source.json).some((value) => typeof value === 'object' && value !== null && !Array.isArray(value))) {
     source.refuse(Object.keys(source.json)[0], 'rope parameters by layer type are not evaluated');
   }

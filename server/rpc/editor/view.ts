@@ -77,4 +77,4 @@ export function makeView(model: Model): ModelView {
 }
 
 /** From the input of a block to its output; roles that are not named come after, in file order. */
-const HEAT_ORDER: readonly string[] = ['attention.qkv', 'attention.query', 'attention.key', 'attention.value', 'attention.out', 'mlp.gate', 'mlp.up', 'mlp.down'];
+const HEAT_ORDER: readonly string[] = ['attention.qkv', 'attention.query', 'attention.key', 'attention.value', 'attention.out', 'mlp.gate', 'mlp.up', 'mlp.down', 'router', 'expert.gate', 'expert.up', 'expert.down'];

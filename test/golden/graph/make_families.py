@@ -39,6 +39,11 @@ GEMMA = dict(model_type="gemma", vocab_size=VOCAB, hidden_size=24, intermediate_
 GEMMA2 = {**GEMMA, "model_type": "gemma2", "query_pre_attn_scalar": 20, "sliding_window": 7, "num_hidden_layers": 3}
 GEMMA3 = {**GEMMA, "model_type": "gemma3_text", "query_pre_attn_scalar": 20, "sliding_window": 7, "num_hidden_layers": 4}
 
+MOE = dict(vocab_size=VOCAB, hidden_size=24, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=64, num_experts_per_tok=2)
+MIXTRAL = {**MOE, "model_type": "mixtral", "num_local_experts": 4}
+QWEN2_MOE = {**MOE, "model_type": "qwen2_moe", "num_experts": 5, "moe_intermediate_size": 12, "shared_expert_intermediate_size": 16, "head_dim": None, "hidden_size": 32}
+QWEN3_MOE = {**MOE, "model_type": "qwen3_moe", "num_experts": 6, "moe_intermediate_size": 12, "num_hidden_layers": 3, "mlp_only_layers": [1]}
+
 # family: kind, weights {name: (config, dtype)}, cases {name: (weights, changes to the config, tokens[, encoder tokens])}
 FAMILIES = {
     "t5": ("encoder-decoder", {
@@ -110,6 +115,15 @@ FAMILIES = {
         "gemma3, as transformers 5 writes it": ("gemma3", {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 200.0}}, "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]}, 40),
         "gemma3 defaults": ("gemma3", {"final_logit_softcapping": 4.0}, 20),
     }),
+    "moe": ("decoder", {"mixtral": (MIXTRAL, "BF16"), "qwen2": (QWEN2_MOE, "BF16"), "qwen3": (QWEN3_MOE, "F16"), "qwen3-step": ({**QWEN3_MOE, "mlp_only_layers": [], "decoder_sparse_step": 2, "num_hidden_layers": 2, "attention_bias": True}, "BF16")}, {
+        "mixtral": ("mixtral", {}, 40),
+        "mixtral sliding, one expert a token": ("mixtral", {"sliding_window": 5, "num_experts_per_tok": 1}, 20),
+        "mixtral, three tokens: experts without any": ("mixtral", {}, 3),
+        "qwen2-moe": ("qwen2", {}, 40),
+        "qwen2-moe normalised": ("qwen2", {"norm_topk_prob": True}, 20),
+        "qwen3-moe": ("qwen3", {"norm_topk_prob": True, "num_experts_per_tok": 3}, 40),
+        "qwen3-moe in every other block, sliding": ("qwen3-step", {"use_sliding_window": True, "sliding_window": 6}, 20),
+    }),
     "deberta-v2": ("encoder", {
         "full": (DEBERTA, "F32"),
         "legacy": ({**DEBERTA, "legacy": True, "conv_kernel_size": 0, "share_att_key": False, "norm_rel_ebd": "none", "position_buckets": -1, "max_relative_positions": 12}, "F16"),
@@ -129,7 +143,7 @@ FAMILIES = {
 
 
 def build(kind, config):
-    made = AutoConfig.for_model(**json.loads(json.dumps(config)))
+    made = AutoConfig.for_model(**{k: v for k, v in json.loads(json.dumps(config)).items() if k != "head_dim" or v is not None})
     made._attn_implementation = "eager"
     return KINDS[kind].from_config(made, attn_implementation="eager").eval()
 
@@ -159,6 +173,24 @@ def enhanced_mask_decoder(model, ids):
     return model.lm_predictions(query, deberta.embeddings.word_embeddings)[0]
 
 
+def published(label, state):
+    """Names and tensors as files have them: transformers 5 renames GPT-NeoX's head and stacks the experts as it loads."""
+    found = {}
+    for name, tensor in state.items():
+        if (label, name) == ("neox", "lm_head.weight"):
+            found["embed_out.weight"] = tensor
+        elif name.endswith((".experts.gate_up_proj", ".experts.down_proj")):
+            at, part = name.rsplit(".", 1)
+            names = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"} if label == "mixtral" else {n: n for n in ("gate_proj", "up_proj", "down_proj")}
+            at = at.replace(".mlp.", ".block_sparse_moe.") if label == "mixtral" else at
+            for expert, stacked in enumerate(tensor):
+                parts = zip(("gate_proj", "up_proj"), stacked.chunk(2)) if part == "gate_up_proj" else [("down_proj", stacked)]
+                found.update({f"{at}.{expert}.{names[key]}.weight": value.contiguous() for key, value in parts})
+        else:
+            found[name.replace(".mlp.gate.", ".block_sparse_moe.gate.") if label == "mixtral" else name] = tensor
+    return found
+
+
 def run(kind, model, ids, encoder_ids):
     with torch.no_grad():
         if getattr(model, "position_embeddings", None) is not None:
@@ -180,8 +212,7 @@ def family(name):
     states = {}
     for label, (config, dtype) in weights.items():
         states[label] = make_weights(build(kind, config), dtype)
-        # Published GPT-NeoX files call the head embed_out; transformers 5 renames it as it loads.
-        tensors.update({f"{label}/{'embed_out.weight' if (label, key) == ('neox', 'lm_head.weight') else key}": value for key, value in states[label].items()})
+        tensors.update({f"{label}/{key}": value for key, value in published(label, states[label]).items()})
     for case, (label, changes, tokens, *rest) in cases.items():
         # None leaves a key out, "none" writes a null.
         config = {k: None if v == "none" else v for k, v in {**weights[label][0], **changes}.items() if v is not None}
