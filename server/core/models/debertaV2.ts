@@ -9,8 +9,7 @@ export const debertaV2: Architecture = {
   title: 'DeBERTa-v2',
   modelTypes: ['deberta-v2'],
   kind: 'encoder',
-  matchesNames: (names) => names.has('deberta.embeddings.word_embeddings.weight') && names.has('deberta.encoder.rel_embeddings.weight')
-    && names.has('deberta.encoder.layer.0.attention.self.query_proj.weight'),
+  matchesNames: (names) => names.has('deberta.embeddings.word_embeddings.weight') && names.has('deberta.encoder.layer.0.attention.self.query_proj.weight'),
   role: bertRole,
   tied: () => [['deberta.embeddings.word_embeddings.weight', 'cls.predictions.decoder.weight'], ['cls.predictions.bias', 'cls.predictions.decoder.bias']],
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], 512),

@@ -1,4 +1,5 @@
 import type { Architecture, Role, Stack, TensorRole } from './contract';
+import { isTied } from './config';
 import { roleByName } from './fallback';
 import { buildT5Graph } from './t5Graph';
 
@@ -29,7 +30,9 @@ export const t5: Architecture = {
   kind: 'encoder-decoder',
   matchesNames: (names) => ['shared.weight', 'encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight', 'decoder.block.0.layer.1.EncDecAttention.q.weight'].every((name) => names.has(name)),
   role,
-  tied: () => [['shared.weight', 'encoder.embed_tokens.weight'], ['shared.weight', 'decoder.embed_tokens.weight'], ['shared.weight', 'lm_head.weight']],
+  // transformers 5 writes "tied" for v1.1 too, whose head is its own; it also says then that the output is not scaled.
+  tied: (config) => [['shared.weight', 'encoder.embed_tokens.weight'], ['shared.weight', 'decoder.embed_tokens.weight'],
+    ...(isTied(config, true) && config.scale_decoder_outputs !== false ? [['shared.weight', 'lm_head.weight'] as const] : [])],
   maxContext: () => LONGEST,
   buildGraph: buildT5Graph,
 };

@@ -40,6 +40,19 @@ const twice = (one: WindowBatch): WindowBatch => {
   return { batch: 2, length: one.length, inputIds: double(one.inputIds), positions: double(one.positions), targets: double(one.targets), ...(one.encoder && { encoder: { ids: double(one.encoder.ids), length: one.encoder.length } }) };
 };
 
+test('names alone tell every family but those that only a configuration tells apart', () => {
+  const told = new Map<string, Set<string | null>>();
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
+    const family = path.basename(file, '.json'), { cases } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as Family;
+    told.set(family, new Set(cases.map((one) => applyArchitecture({ ...open(family, one), config: null }).architecture?.id ?? null)));
+  }
+  const only = (id: string | null): Set<string | null> => new Set([id]);
+  for (const [family, ids] of told) {
+    // The first Gemma has Llama's names, and so has a Qwen whose first block has no experts. How many experts a token visits is in no name.
+    assert.deepEqual(ids, family === 'gemma' ? new Set(['llama', 'gemma']) : family === 'moe' ? new Set(['mixtral', null, 'llama']) : only(family), family);
+  }
+});
+
 test('relative positions fall into the buckets of transformers', () => {
   const found = JSON.parse(readFileSync(path.join(folder, 'buckets.txt'), 'utf8')) as {
     t5: { span: number; buckets: number; distance: number; bothWays: boolean; values: number[] }[]; deberta: { length: number; buckets: number; maxRelative: number; span: number; values: number[] }[];

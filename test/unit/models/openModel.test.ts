@@ -86,7 +86,7 @@ describe('the architecture', () => {
     assert.equal(model([wte, ...block], { model_type: 'llama' }).architecture?.id, 'llama');
     assert.equal(model([wte, ...block]).architecture?.id, 'gpt2');
     assert.equal(model([wte, ...block], {}).architecture?.id, 'gpt2');
-    for (const type of ['t5', 'toString', '']) {
+    for (const type of ['falcon', 'toString', '']) {
       const opened = model([wte, ...block], { model_type: type });
       assert.equal(opened.architecture, null);
       assert.ok(codes(opened).includes('unknown-architecture'));
@@ -149,7 +149,7 @@ test('trained models open with the numbers of their makers', { skip: !existsSync
   const rows = [
     ['tiny-gpt2', 'gpt2', 1_484_800, 6 * 12 * 128 * 128, 76],
     ['stories260k-llama', 'llama', 260_032, 5 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 172 * 64), 47],
-    ['tiny-t5', null, null, 3 * 12 * 128 * 128 + 3 * 6 * 128 * 256, 74],
+    ['tiny-t5', 't5', null, 3 * 12 * 128 * 128 + 3 * 6 * 128 * 256, 74],
   ] as const;
   for (const [name, architecture, parameters, prunable, tensors] of rows) {
     const opened = openModel(path.join(shared, name)), json = inspectJson(opened);

@@ -8,8 +8,9 @@ import type { Architecture, Role, TensorRole } from '../../../server/core/models
 import { roles } from '../../../server/core/models/contract';
 import { roleByName } from '../../../server/core/models/fallback';
 import { gpt2 } from '../../../server/core/models/gpt2';
-import { llama } from '../../../server/core/models/llama';
+import { llama, mixtral } from '../../../server/core/models/llama';
 import { architectures } from '../../../server/core/models/registry';
+import { t5 } from '../../../server/core/models/t5';
 
 type Row = readonly [name: string, shape: readonly number[], role: Role, group: string, orientation: TensorRole['orientation']];
 const PRUNABLE: ReadonlySet<Role> = new Set(['attention.qkv', 'attention.query', 'attention.key', 'attention.value', 'attention.out', 'mlp.gate', 'mlp.up', 'mlp.down']);
@@ -73,6 +74,35 @@ describe('roles', () => {
     assert.deepEqual([...llama.modelTypes].sort(), ['llama', 'mistral', 'qwen2', 'qwen3']);
   });
 
+  test('T5: two rows of blocks, and cross attention in the decoder\'s', () => {
+    const rows: readonly (readonly [string, readonly number[], Role, 'encoder' | 'decoder' | undefined, number | null, string])[] = [
+      ['shared.weight', [99, 8], 'embedding', undefined, null, 'shared'],
+      ['lm_head.weight', [99, 8], 'head', undefined, null, 'lm_head'],
+      ['encoder.block.0.layer.0.SelfAttention.q.weight', [8, 8], 'attention.query', 'encoder', 0, 'encoder.block.0'],
+      ['encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight', [32, 2], 'position', 'encoder', 0, 'encoder.block.0'],
+      ['encoder.block.11.layer.1.DenseReluDense.wi.weight', [16, 8], 'mlp.up', 'encoder', 11, 'encoder.block.11'],
+      ['encoder.block.11.layer.1.layer_norm.weight', [8], 'norm', 'encoder', 11, 'encoder.block.11'],
+      ['encoder.final_layer_norm.weight', [8], 'norm', 'encoder', null, 'encoder.final_layer_norm'],
+      ['decoder.block.0.layer.1.EncDecAttention.o.weight', [8, 8], 'attention.out', 'decoder', 0, 'decoder.block.0'],
+      ['decoder.block.0.layer.2.DenseReluDense.wi_0.weight', [16, 8], 'mlp.gate', 'decoder', 0, 'decoder.block.0'],
+      ['decoder.block.0.layer.2.DenseReluDense.wo.weight', [8, 16], 'mlp.down', 'decoder', 0, 'decoder.block.0'],
+    ];
+    for (const [name, shape, role, stack, layer, group] of rows) {
+      const found = t5.role(name, shape);
+      assert.deepEqual([found.role, found.stack, found.layer, found.group, found.prunable], [role, stack, layer, group, PRUNABLE.has(role)], name);
+    }
+  });
+
+  test('experts and routers have roles of their own; a router is not prunable', () => {
+    const rows: readonly (readonly [string, Role, boolean])[] = [
+      ['model.layers.2.block_sparse_moe.experts.7.w1.weight', 'expert.gate', true], ['model.layers.2.block_sparse_moe.experts.7.w2.weight', 'expert.down', true],
+      ['model.layers.2.block_sparse_moe.experts.7.w3.weight', 'expert.up', true], ['model.layers.2.block_sparse_moe.gate.weight', 'router', false],
+      ['model.layers.2.mlp.experts.63.gate_proj.weight', 'expert.gate', true], ['model.layers.2.mlp.shared_expert.down_proj.weight', 'expert.down', true],
+      ['model.layers.2.mlp.gate.weight', 'router', false], ['model.layers.2.mlp.shared_expert_gate.weight', 'router', false], ['model.layers.2.mlp.up_proj.weight', 'mlp.up', true],
+    ];
+    for (const [name, role, prunable] of rows) assert.deepEqual([mixtral.role(name, [8, 8]).role, mixtral.role(name, [8, 8]).prunable, mixtral.role(name, [8, 8]).layer], [role, prunable, 2], name);
+  });
+
   test('families that are not known are read by their names', () => {
     const named: readonly (readonly [string, readonly number[], Role])[] = [
       ['encoder.block.0.layer.0.SelfAttention.q.weight', [8, 8], 'attention.query'],
@@ -114,7 +144,7 @@ describe('roles', () => {
   test('any name at all gets a role of the list', () => {
     const word = fc.constantFrom('attn', 'attention', 'layers', '3', 'weight', 'bias', 'norm', 'q', '', 'dense', 'output', '__proto__');
     fc.assert(fc.property(fc.oneof(fc.string({ unit: 'binary' }), fc.array(word, { maxLength: 9 }).map((words) => words.join('.'))), fc.array(fc.nat(9), { maxLength: 4 }), (name, shape) => {
-      for (const role of [gpt2.role, llama.role, roleByName]) {
+      for (const role of [...architectures.map((one) => one.role), roleByName]) {
         const found = role(name, shape);
         assert.ok(roles.includes(found.role));
         assert.ok(!found.prunable || (found.parameter && found.orientation !== null && shape.length >= 2));
@@ -122,7 +152,7 @@ describe('roles', () => {
     }));
     // Patterns that took quadratic time in a name of megabytes would not come back from this.
     for (const part of ['attention.', 'layers.', 'h.0.', 'a_', '.']) {
-      for (const role of [gpt2.role, llama.role, roleByName]) assert.ok(roles.includes(role(part.repeat(1_000_000), [2, 2]).role));
+      for (const role of [...architectures.map((one) => one.role), roleByName]) assert.ok(roles.includes(role(part.repeat(1_000_000), [2, 2]).role));
     }
   });
 });

@@ -45,6 +45,13 @@ const sample = (): Model => modelOf([
   { name: 'none', dtype: 'F16', values: new Uint8Array(0), elements: 0, role: {} },
 ], [['wte', 'head']]);
 
+test('block 0 of an encoder and block 0 of a decoder are two layers, the encoder\'s first', async () => {
+  const part = (stack: 'encoder' | 'decoder', layer: number, elements: number) => ({ name: `${stack}.${layer}.${elements}`, dtype: 'F32' as const, values: new Float32Array(elements), elements, role: { layer, stack, prunable: true } });
+  const model = modelOf([part('decoder', 0, 4), part('encoder', 1, 3), part('encoder', 0, 2), part('decoder', 0, 1)]);
+  const { layers } = summarise(model, await runJob(scanModel(model, { threshold: 0, io: 'pread' }, pool)));
+  assert.deepEqual(layers.map(({ stack, layer, moments }) => [stack, layer, moments.elements]), [['encoder', 0, 2], ['encoder', 1, 3], ['decoder', 0, 5]]);
+});
+
 test('parameters count tied tensors once and buffers not, stored counts all, prunable only what may be pruned', async () => {
   const model = sample(), scans = await runJob(scanModel(model, { threshold: 0.5, io: 'pread' }, pool));
   const { overall, stored, prunable, layers, tensors } = summarise(model, scans);
