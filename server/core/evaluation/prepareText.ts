@@ -68,9 +68,12 @@ export function weightDtypeOf(model: Model): string {
   return used.size === 1 ? [...used][0] : 'mixed';
 }
 
+/** Embeddings of something else than tokens, and maps from a narrow embedding to the width of the blocks. */
+const NOT_OF_TOKENS = /token_type|project_in|embed_proj|mapping_in/;
+
 /** Rows of the token embedding: ids from here on cannot be looked up. */
-function embeddingRows(model: Model): number | null {
-  const at = model.roles.findIndex((role, i) => role.role === 'embedding' && model.checkpoint.tensors[i].shape.length === 2);
+export function embeddingRows(model: Model): number | null {
+  const at = model.roles.findIndex((role, i) => role.role === 'embedding' && model.checkpoint.tensors[i].shape.length === 2 && !NOT_OF_TOKENS.test(model.checkpoint.tensors[i].name));
   if (at !== -1) return model.checkpoint.tensors[at].shape[0];
   const size = model.checkpoint.config?.vocab_size;
   return typeof size === 'number' ? size : null;

@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { CheckpointError } from '../../../server/core/errors';
+import { embeddingRows } from '../../../server/core/evaluation/prepareText';
 import type { Checkpoint } from '../../../server/core/formats/contract';
 import type { GraphOptions } from '../../../server/core/graph/contract';
 import { relativeRows } from '../../../server/core/models/debertaConfig';
@@ -50,6 +51,40 @@ test('names alone tell every family but those that only a configuration tells ap
   for (const [family, ids] of told) {
     // The first Gemma has Llama's names, and so has a Qwen whose first block has no experts. How many experts a token visits is in no name.
     assert.deepEqual(ids, family === 'gemma' ? new Set(['llama', 'gemma']) : family === 'moe' ? new Set(['mixtral', null, 'llama']) : only(family), family);
+  }
+});
+
+test('the token embedding is told from embeddings of types and from maps to another width', () => {
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
+    const family = path.basename(file, '.json'), { cases } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as Family;
+    for (const one of cases) assert.equal(embeddingRows(applyArchitecture(open(family, one))), one.config.vocab_size, one.name);
+  }
+});
+
+describe('a hostile configuration is refused by a code, whatever the key', () => {
+  const hostile: readonly unknown[] = [-1, 0, 1.5, 1e30, NaN, 'eight', [2], {}, true, null];
+  const refused = new Set(['unsupported-config', 'tensor-shape-differs', 'tensor-missing', 'context-too-long', 'head-missing']);
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
+    const family = path.basename(file, '.json');
+    test(family, () => {
+      const { cases: [one] } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as Family, whole = open(family, one), { architecture } = applyArchitecture(whole);
+      for (const key of [...Object.keys(one.config), 'rope_parameters', 'rope_scaling', 'layer_types', 'pos_att_type', 'hidden_act', 'mlp_only_layers']) {
+        if (key === 'model_type') continue;
+        for (const value of hostile) {
+          try {
+            architecture!.buildGraph!({ ...whole, config: { ...one.config, [key]: value } }, { masking: 'none', maskable: [], context: 8 });
+          } catch (error) {
+            assert.ok(error instanceof CheckpointError && refused.has(error.code), `${key} ${JSON.stringify(value)}: ${String(error)}`);
+          }
+        }
+      }
+      for (const key of Object.keys(one.config).filter((name) => /^(vocab_size|hidden_size|n_embd|d_model|num_hidden_layers|n_layer|num_layers|num_attention_heads|n_head|num_heads|intermediate_size|d_ff|ffn_dim)$/.test(name))) {
+        for (const value of hostile.slice(0, -1)) {
+          assert.throws(() => architecture!.buildGraph!({ ...whole, config: { ...one.config, [key]: value } }, { masking: 'none', maskable: [], context: 8 }),
+            (error: unknown) => error instanceof CheckpointError && error.code === 'unsupported-config' && error.where.key === key, `${key} ${JSON.stringify(value)}`);
+        }
+      }
+    });
   }
 });
 
