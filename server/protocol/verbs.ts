@@ -93,6 +93,8 @@ export interface EvalJson {
   tokensPerSecond: number;
   textSha256: string;
   tokenizer: string;
+  /** How a masked LM decodes, where its family knows more than one way. */
+  decoder?: 'emd' | 'plain';
   problems: ProblemJson[];
 }
 

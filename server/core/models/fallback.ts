@@ -1,4 +1,4 @@
-import type { Role, TensorRole } from './contract';
+import type { Role, Stack, TensorRole } from './contract';
 import { isTied } from './config';
 
 /** A longer name is a joke or an attack: the patterns below may take time quadratic in it. */
@@ -27,6 +27,9 @@ const MATRICES: readonly (readonly [RegExp, Role])[] = [
 /** The first number that follows a word for "block", with everything before it: where a tensor sits. */
 const BLOCK = /^(.*?(?:^|\.)(?:layers?|h|blocks?|resblocks|albert_layer_groups))\.(\d{1,6})(?:\.|$)/;
 
+/** Names of families that have blocks of two kinds (BART, Whisper, Marian). */
+const STACK = /^(?:model\.)?(encoder|decoder)\.(?:block|layers)\./;
+
 /**
  * The role of a tensor of an unknown family, by its name alone. Prunable: matrices whose names do not speak of
  * embeddings, norms, heads, biases or positions (nor of convolutions and routers).
@@ -40,7 +43,8 @@ export function roleByName(given: string, shape: readonly number[]): TensorRole 
   const role = kindOf(name, shape);
   const matrix = shape.length >= 2;
   const plain = role.startsWith('attention.') || role.startsWith('mlp.') || (role === 'other' && !OTHER.test(name));
-  return { role, layer, group, prunable: matrix && plain, parameter: role !== 'buffer', orientation: matrix && role !== 'buffer' ? 'out-in' : null };
+  const stack = STACK.exec(name)?.[1] as Stack | undefined;
+  return { role, layer, ...(stack && layer !== null && { stack }), group, prunable: matrix && plain, parameter: role !== 'buffer', orientation: matrix && role !== 'buffer' ? 'out-in' : null };
 }
 
 function kindOf(name: string, shape: readonly number[]): Role {

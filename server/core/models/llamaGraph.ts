@@ -30,7 +30,7 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
   const context = attentionContext(g, inputs.inputIds, inputs.length, options.plainAttention ?? false);
   const rope = ropeTables(g, c.rope, options.context, inputs.length), localRope = c.localRope ? ropeTables(g, c.localRope, options.context, inputs.length) : rope;
   // Gemma stores how far a norm's weight is from one.
-  const scaleOf = (name: string, width: number): Value => (c.gemma ? g.first(() => g.op('Add', [weights.f32(name, [width]), g.float(1)])) : weights.f32(name, [width]));
+  const scaleOf = (name: string, width: number): Value => (c.gemma ? g.op('Add', [weights.f32(name, [width]), g.float(1)]) : weights.f32(name, [width]));
   const norm = (x: Value, name: string, width = c.width): Value =>
     g.op('SimplifiedLayerNormalization', [x, scaleOf(`${name}.weight`, width)], { axis: { i: -1 }, epsilon: { f: c.epsilon } });
   const linear = (x: Value, name: string, bias: boolean, from: number, to: number): Value =>

@@ -55,7 +55,7 @@ export function experts(g: GraphBuilder, weights: Weights, moe: Moe, block: stri
   const odds = g.op('Softmax', [linear(x, `${at}.gate`, c.width, moe.experts)], { axis: { i: 1 } });
   const [best, chosen] = g.ops('TopK', [odds, g.ints64([moe.perToken])], 2, { axis: { i: 1 } });
   const shares = moe.normalised ? g.op('Div', [best, g.op('ReduceSum', [best, g.ints64([1])], { keepdims: { i: 1 } })]) : best;
-  let sum = g.op('Mul', [x, g.float(0)]);
+  let sum = g.op('Expand', [g.float(0), g.op('Shape', [x])]);
   for (let expert = 0; expert < moe.experts; expert++) {
     // (rows, perToken) -> the rows, and which of a row's choices this expert is.
     const sent = g.op('NonZero', [g.op('Equal', [chosen, g.ints64([expert], [])])]);

@@ -30,7 +30,7 @@ export const isBaseline = (result: CellResult): boolean => result.specification.
 const comparable = (a: CellResult, b: CellResult): boolean => {
   const x = a.evaluation, y = b.evaluation;
   if (!x || !y || a.fingerprint !== b.fingerprint) return false;
-  return (['protocol', 'context', 'stride', 'metric', 'provider', 'weightDtype', 'computeDtype', 'textSha256', 'tokenizer', 'limit', 'scoredTokens'] as const).every((key) => x[key] === y[key]);
+  return (['protocol', 'context', 'stride', 'metric', 'provider', 'weightDtype', 'computeDtype', 'textSha256', 'tokenizer', 'limit', 'scoredTokens', 'decoder'] as const).every((key) => x[key] === y[key]);
 };
 
 const methodKey = ({ specification: { method, scope, pattern } }: CellResult): string => `${method} ${scope} ${JSON.stringify(pattern)}`;

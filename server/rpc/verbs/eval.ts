@@ -82,7 +82,7 @@ function evalText(output: EvalJson): string {
     `  text       ${printable(output.benchmark.replace(/^text:/, ''))}, ${count(output.tokens)} tokens, ${count(output.scoredTokens)} scored in ${count(output.windows)} ${output.windows === 1 ? 'window' : 'windows'}${output.limit === null ? '' : ` (limit ${count(output.limit)})`}, SHA-256 ${output.textSha256.slice(0, 12)}`,
     `  mean loss  ${shown(output.meanLoss, 6)} nats a token`,
     `  error      ${error}`,
-    `  run        ${printable(output.tokenizer)}; weights ${output.weightDtype}, computed in ${output.computeDtype} on ${output.provider}; ${output.seconds.toFixed(1)} s, ${count(Math.round(output.tokensPerSecond))} tokens/s`,
+    `  run        ${printable(output.tokenizer)}; weights ${output.weightDtype}, computed in ${output.computeDtype} on ${output.provider}${output.decoder === undefined ? '' : `, decoder ${output.decoder}`}; ${output.seconds.toFixed(1)} s, ${count(Math.round(output.tokensPerSecond))} tokens/s`,
     ...output.problems.map((problem) => `  note       ${sentenceOf(problem as Parameters<typeof sentenceOf>[0])}`),
   ];
   return lines.join('\n');

@@ -136,6 +136,7 @@ describe('roles', () => {
       const found = roleByName(name, shape);
       assert.deepEqual([found.role, found.prunable, found.parameter], [wanted, PRUNABLE.has(wanted), wanted !== 'buffer'], name);
     }
+    assert.deepEqual(['model.encoder.layers.0.fc1.weight', 'model.decoder.layers.0.fc1.weight', 'bert.encoder.layer.0.output.dense.weight', 'model.layers.0.mlp.up_proj.weight'].map((name) => roleByName(name, [8, 8]).stack), ['encoder', 'decoder', undefined, undefined]);
     // A matrix that no pattern knows is prunable still: its name speaks of nothing that forbids it.
     assert.deepEqual(roleByName('thing.7.weight', [4, 4]), { role: 'other', layer: null, group: 'thing.7', prunable: true, parameter: true, orientation: 'out-in' });
     assert.equal(roleByName('thing.7.weight', [4]).prunable, false);
