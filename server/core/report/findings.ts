@@ -53,10 +53,11 @@ function aboutPerplexity(series: CellSeries, summary: SweepSummary): string[] {
   const name = `${series.label}, ${benchmarkName(series.benchmark)}`, tolerance = words.level(TOLERANCE);
   const out: string[] = [], found = largestWithin(series);
   const comparable = cells.some(({ ratio }) => ratio !== null);
+  const metric = cells.find(({ result }) => result.evaluation)?.result.evaluation?.metric ?? 'perplexity';
   if (comparable && found) {
     const bracket = found.low !== null && found.high !== null ? `; by the ends of the intervals ${words.percent(found.low)} … ${words.percent(found.high)}` : '';
-    out.push(`Up to **${words.percent(found.at)}** of the weights in scope can go within +${tolerance} perplexity (${name}): interpolated between the measured ${words.percent(found.between[0])} and ${words.percent(found.between[1])}${bracket}.`);
-  } else if (comparable) out.push(`Every measured level stays within +${tolerance} perplexity (${name}).`);
+    out.push(`Up to **${words.percent(found.at)}** of the weights in scope can go within +${tolerance} ${metric} (${name}): interpolated between the measured ${words.percent(found.between[0])} and ${words.percent(found.between[1])}${bracket}.`);
+  } else if (comparable) out.push(`Every measured level stays within +${tolerance} ${metric} (${name}).`);
   const margin = `± ${words.level(summary.margin)}`;
   const same = cells.filter(({ verdict }) => verdict === 'no difference'), better = cells.filter(({ verdict }) => verdict === 'better'), open = cells.filter(({ verdict }) => verdict === 'not decided');
   if (same.length > 0) out.push(`At ${levels(same)} there is no difference to the dense model: the whole 95 % interval lies within ${margin} (${name}).`);

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { version } from '../../../package.json';
+import { protocols } from '../../core/evaluation/protocols';
 import { openModel } from '../../core/models/openModel';
 import { chooseProvider } from '../../core/runtime/providers';
 import { makeLocalExecutor } from '../../core/sweep/localExecutor';
@@ -72,11 +73,12 @@ export const sweep: Verb<'sweep'> = {
 function sweepText(output: SweepJson): string {
   const { setup } = output, right = 'right' as const;
   const many = new Set(output.cells.map((cell) => cell.benchmark)).size > 1;
+  const metric = protocols.find(({ id }) => id === output.cells[0]?.protocol)?.metric ?? 'perplexity';
   const rows = output.cells.map((cell) => [
     cellLabel(cell), ...(many ? [printable(cell.benchmark)] : []), percentOf(cell.achieved), perplexity(cell), against(cell, setup.margin),
     formatBytes(cell.bytes.dense), formatBytes(cell.bytes.deflate), formatBytes(cell.bytes.bitmask), formatBytes(cell.bytes.csr), runtimeWords(cell.runtime),
   ]);
-  const titles = ['method', ...(many ? ['text'] : []), 'pruned', 'perplexity', 'against dense', 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
+  const titles = ['method', ...(many ? ['text'] : []), 'pruned', metric, 'against dense', 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
   return [
     `${printable(output.checkpoint)}: ${output.cells[0]?.protocol ?? ''}, context ${setup.context}, stride ${setup.stride}, ${setup.scoredTokens.toLocaleString('en')} scored tokens, ${setup.provider} ${setup.computeDtype} (weights ${setup.weightDtype})`,
     '', table(titles.map((title, i) => ({ title, align: i === 0 || (many && i === 1) ? 'left' as const : right })), rows),
