@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import type { IoMode } from './bytes/byteSource';
-import { openSource } from './bytes/openSource';
+import type { ByteSource, IoMode } from './bytes/byteSource';
+import { openTensor } from './bytes/decodedSource';
 import { throwIfCancelled } from './errors';
 import type { Problem } from './errors';
 import type { Checkpoint } from './formats/contract';
@@ -15,7 +15,7 @@ import { dtypes } from './tensor/dtype';
 import type { DType } from './tensor/dtype';
 import { convertible, encodeInto } from './tensor/narrow';
 import type { Convertible } from './tensor/narrow';
-import type { TensorInfo } from './tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from './tensor/tensorInfo';
 
 /** Elements converted in one step. A multiple of WHOLE_BYTES. */
 const WINDOW_ELEMENTS = 2 ** 19;
@@ -57,16 +57,19 @@ const targetDType = (dtype: DType, wanted: Convertible | null): DType => (wanted
 
 async function* fill(source: Checkpoint, layouts: readonly FileLayout[], stage: Stage, options: ConvertOptions, signal?: AbortSignal): Job<readonly Problem[]> {
   const problems: Problem[] = [];
-  const total = source.tensors.reduce((sum, { from, to }) => sum + to - from, 0);
+  const total = source.tensors.reduce((sum, info) => sum + valueBytes(info), 0);
   let done = 0;
   for (const [number, layout] of layouts.entries()) {
-    const bytes = openSource(source.files[number], options.io), fd = openSync(stage.files[number], 'r+');
+    const fd = openSync(stage.files[number], 'r+');
+    let bytes: ByteSource | null = null;
     try {
       writeAll(fd, layout.head, 0);
       for (const info of inFile(source, number)) {
         const wanted = targetDType(info.dtype, options.dtype), at = layout.places.get(info.name)!.from;
         const place = { file: source.files[number].path, tensor: info.name };
         if (options.dtype !== null && wanted !== options.dtype && dtypes[info.dtype].kind === 'float') problems.push({ code: 'unsupported-dtype', where: place, detail: `${info.dtype} is kept` });
+        bytes?.close();
+        bytes = openTensor(source.files[number], info, options.io);
         const window = new Window(info, wanted);
         for (let first = 0; first < info.elements; first += WINDOW_ELEMENTS) {
           throwIfCancelled(signal);
@@ -81,7 +84,7 @@ async function* fill(source: Checkpoint, layouts: readonly FileLayout[], stage: 
       }
     } finally {
       closeSync(fd);
-      bytes.close();
+      bytes?.close();
     }
     stage.complete(stage.files[number]);
   }
@@ -107,9 +110,9 @@ class Window {
     return Math.min(WINDOW_ELEMENTS, this.info.elements - first);
   }
 
-  /** Bytes of the source file. */
+  /** Bytes of the values. */
   range(first: number): { from: number; to: number } {
-    const { bits } = dtypes[this.info.dtype], from = this.info.from + (first * bits) / 8;
+    const { bits } = dtypes[this.info.dtype], from = (first * bits) / 8;
     return { from, to: from + (this.elements(first) * bits) / 8 };
   }
 

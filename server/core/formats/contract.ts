@@ -16,6 +16,17 @@ export interface CheckpointFile {
   readonly metadata: Readonly<Record<string, string>> | null;
 }
 
+/** Something in a file that is no plain tensor of the model: shown, never counted, pruned or written. */
+export interface OpaqueEntry {
+  readonly name: string;
+  /** `optimizer`, `sparse`, `quantised`, `object`, `number`, ... */
+  readonly kind: string;
+  readonly shape?: readonly number[];
+  /** What a person should know of it, short. */
+  readonly detail: string;
+  readonly section?: 'model' | 'optimizer';
+}
+
 /** A checkpoint without its values: the result of reading headers only. */
 export interface Checkpoint {
   /** The path the person gave. */
@@ -35,6 +46,7 @@ export interface Checkpoint {
   readonly config: Readonly<Record<string, unknown>> | null;
   /** Remarks that do not stop anyone (stray copies, lying totals, gaps...). */
   readonly problems: readonly Problem[];
+  readonly opaque?: readonly OpaqueEntry[];
 }
 
 /** What a format reads from one file: its tensors and what has to be kept when writing. */
@@ -43,6 +55,7 @@ export interface FileHeader {
   readonly metadata: Readonly<Record<string, string>> | null;
   readonly dataFrom: number;
   readonly problems: readonly Problem[];
+  readonly opaque?: readonly OpaqueEntry[];
 }
 
 /** A container of tensors. Adding one is one new file and one line in `registry.ts`. */

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError, type Problem } from '../errors';
-import type { TensorInfo } from '../tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 import type { Checkpoint, CheckpointFile, FileHeader, Format } from './contract';
 import { readFileHead, type FileHead } from './fileHead';
 import { listNames, shownName } from './names';
@@ -101,7 +101,7 @@ function copiesDetail(copies: readonly string[], index: ShardIndex): string {
 
 /** The index's totals are only compared with what is there. */
 function wrongTotals(index: ShardIndex, tensors: readonly TensorInfo[]): Problem[] {
-  const bytes = tensors.reduce((sum, tensor) => sum + tensor.to - tensor.from, 0);
+  const bytes = tensors.reduce((sum, tensor) => sum + valueBytes(tensor), 0);
   const elements = tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
   const wrong = [
     index.totalSize !== null && index.totalSize !== bytes ? `total_size says ${index.totalSize}, the shards hold ${bytes} bytes` : null,

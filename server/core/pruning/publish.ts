@@ -2,7 +2,7 @@ import { closeSync, copyFileSync, existsSync, ftruncateSync, linkSync, mkdirSync
 import path from 'node:path';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
-import { formatOf } from '../formats/registry';
+import { writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName } from '../formats/written';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
 import { isSidecarName, isWeightName, sidecarsOf } from './sidecars';
@@ -89,10 +89,9 @@ export async function* publish<Answer>(
 /** File names of the weights. One file that goes into a model folder gets the name that loaders look for. */
 function weightNames(source: Checkpoint, target: Target): string[] {
   if (target.kind === 'file') return [path.basename(target.path)];
-  const names = source.files.map((file) => path.basename(file.path));
-  const { folderNames, extensions } = formatOf(source.format);
-  const loadable = names.length > 1 || folderNames.includes(names[0]) || (source.config === null && extensions.includes(path.extname(names[0]).toLowerCase()));
-  return loadable ? names : [folderNames[0]];
+  const names = writtenFileNames(source), folderName = writtenFolderName(source);
+  const loadable = names.length > 1 || names[0] === folderName || (source.config === null && writtenExtensions(source).includes(path.extname(names[0]).toLowerCase()));
+  return loadable ? [...names] : [folderName];
 }
 
 /** Small files, then what a person had put into the folder that is replaced, then the index. */
@@ -103,7 +102,7 @@ function fillFolder(source: Checkpoint, target: Target, staged: string, names: r
   }
   if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
   if (source.index === null) return;
-  writeFileSync(path.join(staged, path.basename(source.index)), indexText(source, names, layouts), { flag: 'wx' });
+  writeFileSync(path.join(staged, writtenIndexName(source)), indexText(source, names, layouts), { flag: 'wx' });
 }
 
 /** The source's index with counted totals; other keys of its metadata stay. */

@@ -1,7 +1,8 @@
 import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError } from '../errors';
-import { formatOf, formats } from '../formats/registry';
+import { formats } from '../formats/registry';
+import { writtenExtensions } from '../formats/written';
 import type { Checkpoint } from '../formats/contract';
 
 /** Where a checkpoint is written: resolved, checked against the source, links followed. */
@@ -74,10 +75,10 @@ function isInside(inner: string, outer: string): boolean {
 
 function kindOf(source: Checkpoint, given: string): Target['kind'] {
   const extension = path.extname(given).toLowerCase();
-  const own = formatOf(source.format).extensions;
+  const own = writtenExtensions(source);
   if (statSync(given, { throwIfNoEntry: false })?.isDirectory()) return 'folder';
   if (!formats.some((format) => format.extensions.includes(extension))) return 'folder';
-  if (!own.includes(extension)) throw new CheckpointError('usage', { file: given }, `--out ${path.basename(given)}: a ${source.format} file ends in ${own.join(' or ')}`);
+  if (!own.includes(extension)) throw new CheckpointError('usage', { file: given }, `--out ${path.basename(given)}: the written file ends in ${own.join(' or ')}`);
   if (source.files.length > 1) throw new CheckpointError('usage', { file: given }, `--out must be a folder: the checkpoint has ${source.files.length} weight files`);
   return 'file';
 }

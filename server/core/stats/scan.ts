@@ -2,7 +2,7 @@ import type { IoMode } from '../bytes/byteSource';
 import { throwIfCancelled } from '../errors';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
-import type { TensorInfo } from '../tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 import type { WorkerPool } from '../workers/contract';
 import { tensorSource } from '../workers/slices';
 import { scanTensor } from '../workers/tensorTasks';
@@ -37,7 +37,7 @@ export async function* scanModel(model: Model, options: ScanOptions, pool: Worke
     options.onTensor?.(scan);
   };
   throwIfCancelled(signal);
-  yield* overTensors('scan', tensors, (tensor) => tensor.to - tensor.from, pool.threads + 2, scanOne, signal);
+  yield* overTensors('scan', tensors, valueBytes, pool.threads + 2, scanOne, signal);
   // In checkpoint order, whichever came first.
   return new Map(tensors.map((tensor) => [tensor.name, scans.get(tensor.name) as TensorScan]));
 }

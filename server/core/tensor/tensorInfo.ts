@@ -1,6 +1,10 @@
-import type { DType } from './dtype';
+import { dtypes, type DType } from './dtype';
+import type { EncodingStep } from './encoding';
 
-/** A tensor without its values: where its bytes lie and how to read them. Row-major, little endian, contiguous. */
+/**
+ * A tensor without its values: where its bytes lie and how to read them. Row-major, little endian, contiguous, unless
+ * `encoding` says how it becomes so. Values are read through `bytes/decodedSource.ts`, which knows both.
+ */
 export interface TensorInfo {
   readonly name: string;
   readonly dtype: DType;
@@ -10,11 +14,22 @@ export interface TensorInfo {
   readonly elements: number;
   /** Index into `Checkpoint.files`. */
   readonly file: number;
-  /** First byte in that file. */
+  /** First byte in that file, as stored. */
   readonly from: number;
-  /** One past the last byte. */
+  /** One past the last byte, as stored. */
   readonly to: number;
+  /** Missing where the bytes are the values. */
+  readonly encoding?: readonly EncodingStep[];
+  /** What the file calls the type where that is no dtype of ours (Q4_K, QINT8): `dtype` is then what it decodes to. */
+  readonly storedDtype?: string;
+  /** Bits a weight in the file, where that is not the dtype's. */
+  readonly storedBits?: number;
+  /** Why it is shown but never pruned. */
+  readonly special?: 'quantised';
 }
+
+/** Bytes of the values, decoded: elements x bits / 8. Those in the file are `to - from`. */
+export const valueBytes = (tensor: Pick<TensorInfo, 'dtype' | 'elements'>): number => (tensor.elements * dtypes[tensor.dtype].bits) / 8;
 
 /** Orders names by Unicode code point: the order in which ties at the threshold are broken (not JavaScript's UTF-16 order). */
 export function compareCodePoints(a: string, b: string): number {
