@@ -10,6 +10,7 @@ export const errorCodes = [
   // containers whose values are encoded or whose structure is a program
   'bad-encoding', 'zip-broken', 'pickle-broken', 'pickle-blocked', 'torchscript', 'no-tensors', 'storage-missing', 'storage-too-short', 'bad-view',
   'opaque-entries', 'mask-folded', 'other-format-written',
+  'file-damaged', 'data-file-outside', 'data-file-missing',
   // safetensors
   'header-too-short', 'header-cut-short', 'header-longer-than-file', 'header-too-large', 'header-not-json', 'header-not-object',
   'duplicate-tensor', 'bad-tensor-entry', 'bad-shape', 'unknown-dtype', 'offset-reversed', 'offset-out-of-range', 'size-mismatch', 'overlap', 'gap',

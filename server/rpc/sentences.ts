@@ -45,6 +45,9 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'opaque-entries': (p, d) => `${file(p)} holds entries that are no plain weights of the model${colon(d)}. They are shown, not counted, and not written to a pruned copy.`,
   'mask-folded': (p, d) => `Weights${inFile(p)} are stored with the masks of torch.nn.utils.prune${colon(d)}. They are shown with the mask applied, under the name that the model uses.`,
   'other-format-written': (p, d) => `The copy of ${file(p)} is written as safetensors${aside(d)}. Names, shapes and dtypes stay.`,
+  'file-damaged': (p, d) => `${file(p)} is damaged, or not what its name says${aside(d)}. ${AGAIN}`,
+  'data-file-outside': (p, d) => `${tensor(p)}${inFile(p)} names a data file outside the model's folder${aside(d)}; Winnow does not follow it. Check where the model comes from.`,
+  'data-file-missing': (p, d) => `A data file of ${file(p)} is missing${colon(d)}. Copy it into the same folder.`,
   // safetensors
   'header-too-short': (p, d) => `${file(p)} is too short to hold the 8-byte length of a safetensors header${aside(d)}. ${AGAIN}`,
   'header-cut-short': (p, d) => `The header of ${file(p)} is cut short${aside(d)}: the download stopped inside it. ${AGAIN}`,

@@ -4,9 +4,12 @@ import type { ByteSource, IoMode } from './byteSource';
 import { ggml } from './decoders/ggml';
 import { inflated } from './decoders/inflated';
 import { masked } from './decoders/masked';
+import { packed } from './decoders/packed';
+import { protobufField } from './decoders/protobuf';
 import { sliced } from './decoders/sliced';
 import { strided } from './decoders/strided';
 import { affine, signsFlipped, swapped } from './decoders/itemwise';
+import { transposed } from './decoders/transposed';
 import { openSource } from './openSource';
 import { checkRange, type FileStamp } from './stamp';
 
@@ -46,6 +49,7 @@ function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: Fi
     case 'slice': return sliced(source, step.from, step.to);
     case 'swap': return swapped(source, step.itemBytes);
     case 'strided': return strided(source, step);
+    case 'transpose': return transposed(source, step);
     case 'signs': return signsFlipped(source, step);
     case 'affine': return affine(source, step);
     case 'masked': {
@@ -53,7 +57,8 @@ function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: Fi
       return masked(source, mask.steps.reduce((inner, one) => apply(one, inner, raw, file), sliced(raw, mask.from, mask.to)), step);
     }
     case 'ggml': return ggml(source, step);
-    case 'varint': throw new Error(`no decoder for ${step.kind}`);
+    case 'protobuf': return protobufField(source, step);
+    case 'packed': return packed(source, step);
   }
 }
 

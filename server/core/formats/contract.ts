@@ -51,7 +51,10 @@ export interface Checkpoint {
 
 /** What a format reads from one file: its tensors and what has to be kept when writing. */
 export interface FileHeader {
-  readonly tensors: readonly Omit<TensorInfo, 'file'>[];
+  /** `file` counts the files of `files`, from 1; missing or 0 is the file itself. */
+  readonly tensors: readonly (Omit<TensorInfo, 'file'> & { readonly file?: number })[];
+  /** Other files that hold values of this one's tensors, relative to its folder. */
+  readonly files?: readonly string[];
   readonly metadata: Readonly<Record<string, string>> | null;
   readonly dataFrom: number;
   readonly problems: readonly Problem[];

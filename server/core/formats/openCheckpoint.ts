@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { cannotOpen } from '../bytes/openSource';
 import { CheckpointError, type Problem } from '../errors';
-import type { Checkpoint, Format } from './contract';
+import type { Checkpoint, CheckpointFile, Format } from './contract';
 import { readFileHead } from './fileHead';
 import { readModelConfig } from './modelConfig';
 import { recognise } from './recognise';
@@ -63,8 +63,15 @@ function openFile(file: string): Weights {
   if (numbered && numbered.count > 1) return openNumbered(format, path.dirname(file), numbered);
   const { header, ...rest } = readWeightFile(format, head);
   return {
-    format: format.id, files: [rest], index: null, tensors: header.tensors.map((tensor) => ({ ...tensor, file: 0 })), problems: [...header.problems, ...remarks],
+    format: format.id, files: [rest, ...(header.files ?? []).map((name) => besides(path.join(path.dirname(file), name)))], index: null,
+    tensors: header.tensors.map((tensor) => ({ ...tensor, file: tensor.file ?? 0 })), problems: [...header.problems, ...remarks], ...(header.opaque && { opaque: header.opaque }),
   };
+}
+
+/** A file of values without a header of its own. */
+function besides(file: string): CheckpointFile {
+  const { head: _, ...rest } = readFileHead(file);
+  return { ...rest, dataFrom: 0, metadata: null };
 }
 
 /** The model of a folder: its best-known name first. No subfolder is looked into. */

@@ -10,7 +10,7 @@ import type { numberedShard} from './shardIndex';
 import { MAX_SHARDS, type ShardIndex } from './shardIndex';
 
 /** The part of a checkpoint that comes from weight files and their index. */
-export type Weights = Pick<Checkpoint, 'format' | 'files' | 'index' | 'tensors' | 'problems'>;
+export type Weights = Pick<Checkpoint, 'format' | 'files' | 'index' | 'tensors' | 'problems' | 'opaque'>;
 
 /** One weight file with its header. */
 export function readWeightFile(format: Format, head: FileHead): CheckpointFile & { readonly header: FileHeader } {

@@ -12,6 +12,8 @@ export type EncodingStep =
   | { readonly kind: 'swap'; readonly itemBytes: number }
   /** A view: element (i, j, ...) lies at item `offset + i * strides[0] + j * strides[1] ...`. Strides may be zero. */
   | { readonly kind: 'strided'; readonly itemBytes: number; readonly shape: readonly number[]; readonly strides: readonly number[]; readonly offset: number }
+  /** A stored (rows, columns) matrix as (columns, rows). */
+  | { readonly kind: 'transpose'; readonly itemBytes: number; readonly rows: number; readonly columns: number }
   /** Sign bits inverted: the top bit of these bytes of each item (a lazy negation or conjugation). */
   | { readonly kind: 'signs'; readonly itemBytes: number; readonly bytes: readonly number[] }
   /** (q - zeroPoint) * scale as F32, of integers. */
@@ -20,8 +22,10 @@ export type EncodingStep =
   | { readonly kind: 'masked'; readonly itemBytes: number; readonly mask: EncodedBytes & { readonly itemBytes: number } }
   /** Block-quantised values of a GGUF type, as F32. */
   | { readonly kind: 'ggml'; readonly type: number; readonly bigEndian?: true }
-  /** Protobuf varints, one an item. `items` of them. */
-  | { readonly kind: 'varint'; readonly itemBytes: number; readonly items: number };
+  /** All values of one repeated number field of a protobuf message, packed or not. Varints keep their low `itemBytes`. */
+  | { readonly kind: 'protobuf'; readonly field: number; readonly wire: 'varint' | 'fixed32' | 'fixed64'; readonly itemBytes: number; readonly decodedBytes: number }
+  /** Integers of 2 or 4 bits, low bits first, as one byte each. */
+  | { readonly kind: 'packed'; readonly bits: 2 | 4; readonly signed: boolean; readonly items: number };
 
 /** Bytes of a file and how to read them. */
 export interface EncodedBytes {

@@ -20,12 +20,32 @@ export interface TensorInfo {
   readonly to: number;
   /** Missing where the bytes are the values. */
   readonly encoding?: readonly EncodingStep[];
+  /** The name in the file, where `name` is a translation of it (GGUF's into those of transformers). */
+  readonly storedName?: string;
   /** What the file calls the type where that is no dtype of ours (Q4_K, QINT8): `dtype` is then what it decodes to. */
   readonly storedDtype?: string;
   /** Bits a weight in the file, where that is not the dtype's. */
   readonly storedBits?: number;
+  /** How the graph that is stored with it uses it; missing where a file holds names only. */
+  readonly use?: TensorUse;
+  /** `constant`: stands inside a node of a graph, which pruning leaves as it is. */
+  readonly section?: 'constant';
   /** Why it is shown but never pruned. */
   readonly special?: 'quantised';
+}
+
+/** What a graph says of a tensor that its name may not. */
+export interface TensorUse {
+  /** The operator that takes it, through casts and transposes. */
+  readonly op: string;
+  /** Where the inputs run in the last two axes; null where the operator says nothing of it. */
+  readonly orientation: 'out-in' | 'in-out' | null;
+  /** It multiplies activations as a matrix. */
+  readonly prunable: boolean;
+  /** The module that the operator belongs to, as exporters write it into node names; null when they do not. */
+  readonly scope: string | null;
+  /** What it makes is an output of the graph. */
+  readonly head: boolean;
 }
 
 /** Bytes of the values, decoded: elements x bits / 8. Those in the file are `to - from`. */
