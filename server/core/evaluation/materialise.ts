@@ -8,6 +8,7 @@ import type { Checkpoint } from '../formats/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import { requireSpace } from '../pruning/publish';
+import { dtypes } from '../tensor/dtype';
 import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 
 const WINDOW_BYTES = 8 * 2 ** 20;
@@ -22,6 +23,15 @@ export interface PlainModel {
 }
 
 /**
+ * What lies at an odd byte of its file is copied too: the runtime's kernels count on whole elements. Constants stay in their
+ * graph, and packed integers are the runtime's own.
+ */
+function needsCopy({ dtype, encoding, section, from, elements }: TensorInfo): boolean {
+  if (section === 'constant' || elements === 0) return false;
+  return encoding ? !encoding.some((step) => step.kind === 'packed') : from % Math.ceil(dtypes[dtype].bits / 8) !== 0;
+}
+
+/**
  * ONNX Runtime reads weights by reference. Weights that are encoded (compressed, strided, big-endian, block-quantised) are
  * decoded into one temporary file first; all others stay where they are. Nothing is written when none is encoded.
  *
@@ -30,7 +40,7 @@ export interface PlainModel {
  */
 export async function* withPlainWeights(model: Model, folder: string | null, signal?: AbortSignal): Job<PlainModel> {
   const { checkpoint } = model;
-  const encoded = checkpoint.tensors.filter((tensor) => tensor.encoding);
+  const encoded = checkpoint.tensors.filter(needsCopy);
   if (encoded.length === 0) return { model, close: () => {} };
   const total = encoded.reduce((sum, tensor) => sum + Math.ceil(valueBytes(tensor) / ALIGNMENT) * ALIGNMENT, 0);
   const room = folder === null ? mkdtempSync(path.join(tmpdir(), 'winnow-weights-')) : path.join(folder, `.scratch-${process.pid}-${randomBytes(4).toString('hex')}`);

@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Problem } from '../errors';
 import { CheckpointError } from '../errors';
 import type { Architecture, Model } from '../models/contract';
+import { onnxFileArchitecture } from '../models/onnxFile';
 import { dtypes } from '../tensor/dtype';
 import { readBenchmark } from './benchmarks';
 import type { EvaluationRequest, PreparedText, Tokenizer, Window } from './contract';
@@ -24,6 +25,7 @@ export type Evaluable = Architecture & { readonly buildGraph: NonNullable<Archit
 export function evaluable(model: Model): Evaluable {
   const { architecture, checkpoint } = model;
   const where = { file: checkpoint.path };
+  if (checkpoint.format === 'onnx') return onnxFileArchitecture(model);
   if (architecture === null) {
     const type = checkpoint.config?.model_type;
     throw checkpoint.config === null ? new CheckpointError('no-config', where, 'the graph and the tokenizer need the model folder')

@@ -1,5 +1,6 @@
 import { cannotOpen } from '../../bytes/openSource';
 import type { Problem } from '../../errors';
+import type { TensorUse } from '../../tensor/tensorInfo';
 import type { Format } from '../contract';
 import { withFile } from '../fileHead';
 import { shownName } from '../names';
@@ -9,6 +10,9 @@ import { ProtoReader } from './protoReader';
 
 /** Fields of ModelProto and their wire types. */
 const modelFields: Readonly<Record<number, number>> = { 1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2 };
+
+/** No node that says anything takes it. */
+const UNUSED: TensorUse = { op: '', orientation: null, prunable: false, scope: null, head: false };
 
 /** A ModelProto: a protocol buffer of a graph with its weights, in it or in files beside it. github.com/onnx/onnx, onnx.proto */
 export const onnx: Format = {
@@ -48,7 +52,7 @@ export const onnx: Format = {
         return {
           tensors: tensors.map((found) => {
             const { external: _, origin, encoding, ...tensor } = found, use = uses.get(found.name);
-            return { ...tensor, ...places.get(found), ...(encoding.length > 0 && { encoding }), ...(use && { use }), ...(origin === 'constant' && { section: 'constant' as const }) };
+            return { ...tensor, ...places.get(found), ...(encoding.length > 0 && { encoding }), use: use ?? UNUSED, ...(origin === 'constant' && { section: 'constant' as const }) };
           }),
           metadata, dataFrom: 0, problems, opaque, files,
         };
