@@ -14,7 +14,7 @@ export const errorCodes = [
   // safetensors
   'header-too-short', 'header-cut-short', 'header-longer-than-file', 'header-too-large', 'header-not-json', 'header-not-object',
   'duplicate-tensor', 'bad-tensor-entry', 'bad-shape', 'unknown-dtype', 'offset-reversed', 'offset-out-of-range', 'size-mismatch', 'overlap', 'gap',
-  'trailing-bytes', 'file-cut-short', 'metadata-not-text', 'header-space-first',
+  'trailing-bytes', 'file-cut-short', 'metadata-not-text', 'metadata-broken', 'header-space-first',
   // shards
   'index-not-json', 'index-bad-map', 'shard-missing', 'shard-outside-folder', 'tensor-missing-in-shard', 'stray-copy', 'stray-file', 'index-total-wrong', 'too-many-shards',
   // models

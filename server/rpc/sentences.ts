@@ -67,6 +67,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'trailing-bytes': (p, d) => `${file(p)} goes on after its last tensor${aside(d)}. Save it again, or download it again.`,
   'file-cut-short': (p, d) => `${file(p)} is incomplete${colon(d)}. The download stopped part-way; resume it or download again.`,
   'metadata-not-text': (p, d) => `The \`__metadata__\` of ${file(p)} must map text to text${aside(d)}. Save the checkpoint again with text values.`,
+  'metadata-broken': (p, d) => `The metadata of ${file(p)} are not valid${aside(d)}. The file is damaged or made by a faulty tool; download it again or convert the model anew.`,
   'header-space-first': (p, d) => `The header of ${file(p)} does not begin with \`{\`${aside(d)}. ${HEADER_BROKEN}`,
   // shards
   'index-not-json': (p, d) => `The index ${file(p)} is not JSON${aside(d)}. Download it again.`,

@@ -49,6 +49,17 @@ export interface Checkpoint {
   readonly opaque?: readonly OpaqueEntry[];
 }
 
+/** A tokenizer as tokenizer.json and tokenizer_config.json would say it. */
+export interface TokenizerSource {
+  /** Where it comes from, for messages and results. */
+  readonly file: string;
+  readonly tokenizer: Record<string, unknown>;
+  readonly config: Record<string, unknown>;
+}
+
+/** A small text file that is written beside the weights. */
+export interface GeneratedFile { readonly name: string; readonly text: string }
+
 /** What a format reads from one file: its tensors and what has to be kept when writing. */
 export interface FileHeader {
   /** `file` counts the files of `files`, from 1; missing or 0 is the file itself. */
@@ -77,4 +88,10 @@ export interface Format {
   readHeader(path: string): FileHeader;
   /** True when pruning writes this format. */
   readonly writable: boolean;
+  /** What the format's own metadata make of all the files together: a config, names, layouts. Called once, at the end of opening. */
+  readonly interpret?: (checkpoint: Checkpoint) => Checkpoint;
+  /** The tokenizer that the files themselves hold; null where they hold none. Wins over the folder's. */
+  readonly readTokenizer?: (checkpoint: Checkpoint) => TokenizerSource | null;
+  /** Small files that a folder written from the checkpoint needs beside the weights, made from its metadata. They win over the folder's. */
+  readonly sidecars?: (checkpoint: Checkpoint) => readonly GeneratedFile[];
 }

@@ -29,7 +29,8 @@ export function openCheckpoint(given: string): Checkpoint {
   const found = isFolder ? openFolder(full) : isIndexName(full) ? openIndexed(formatOfIndex(full), readShardIndex(full)) : openFile(full);
   const weights = isFolder || found.index !== null ? withStrays(found, folder) : found;
   const { config, problems } = readModelConfig(folder);
-  return { path: full, folder, name: nameOf(full, isFolder, weights), ...weights, config, problems: [...weights.problems, ...problems] };
+  const checkpoint = { path: full, folder, name: nameOf(full, isFolder, weights), ...weights, config, problems: [...weights.problems, ...problems] };
+  return formatOf(weights.format).interpret?.(checkpoint) ?? checkpoint;
 }
 
 const isIndexName = (file: string): boolean => file.endsWith('.index.json');

@@ -48,7 +48,6 @@ const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.by
 function foreignKind(head: Uint8Array, path: string): string | null {
   const text = latin1(head);
   if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) return 'a zip archive (as torch.save and numpy.savez write)';
-  if (text.startsWith('GGUF')) return 'GGUF';
   if (/^(ggml|lmgg|fmgg|tjgg|algg)/.test(text)) return 'a GGML file of before GGUF';
   if (text.slice(257, 262) === 'ustar') return 'a tar archive';
   if (text.startsWith('\x89HDF\r\n\x1a\n')) return 'HDF5';
