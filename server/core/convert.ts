@@ -4,7 +4,8 @@ import { openTensor } from './bytes/decodedSource';
 import { throwIfCancelled } from './errors';
 import type { Problem } from './errors';
 import type { Checkpoint } from './formats/contract';
-import { layOutFile, layOutLike } from './formats/writeSafetensors';
+import { isRewritten, writtenParts } from './formats/written';
+import { aligned, layOutFile, layOutLike } from './formats/writeSafetensors';
 import type { FileLayout } from './formats/writeSafetensors';
 import type { Job, Progress } from './job';
 import { publish } from './pruning/publish';
@@ -42,20 +43,25 @@ export interface Converted {
  * @throws CheckpointError as `resolveTarget` and `publish`, and what reading throws
  */
 export async function* convertCheckpoint(source: Checkpoint, options: ConvertOptions, signal?: AbortSignal): Job<Converted> {
-  const target = resolveTarget(source, { out: options.out, force: options.force, suffix: options.dtype ?? 'safetensors' });
-  const layouts = source.files.map((file, number) => (options.dtype === null ? layOutLike(source, number)
-    : layOutFile(inFile(source, number).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) })), file.metadata, file.path)));
-  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, layouts, stage, options, signal), signal);
+  const target = resolveTarget(source, { out: options.out, force: options.force, suffix: options.dtype ?? 'safetensors', as: 'safetensors' });
+  const parts = writtenParts(source, 'safetensors'), rewritten = isRewritten(source, 'safetensors');
+  const layouts = parts.map((part) => {
+    if (options.dtype === null && !rewritten) return layOutLike(source, part[0]);
+    const file = source.files[part[0]], tensors = inFiles(source, part).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) }));
+    return layOutFile(rewritten ? aligned(tensors) : tensors, rewritten ? { format: 'pt', ...file.metadata } : file.metadata, file.path);
+  });
+  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, 'safetensors');
   return { out: target.path, bytes, problems };
 }
 
-const inFile = (source: Checkpoint, number: number): TensorInfo[] => source.tensors.filter((info) => info.file === number).sort((a, b) => a.from - b.from);
+/** The tensors of some files in the order of their bytes. */
+const inFiles = (source: Checkpoint, files: readonly number[]): TensorInfo[] => source.tensors.filter((info) => files.includes(info.file)).sort((a, b) => a.file - b.file || a.from - b.from);
 
 const isConvertible = (dtype: DType): dtype is Convertible => (convertible as readonly string[]).includes(dtype);
 
 const targetDType = (dtype: DType, wanted: Convertible | null): DType => (wanted !== null && isConvertible(dtype) ? wanted : dtype);
 
-async function* fill(source: Checkpoint, layouts: readonly FileLayout[], stage: Stage, options: ConvertOptions, signal?: AbortSignal): Job<readonly Problem[]> {
+async function* fill(source: Checkpoint, parts: readonly (readonly number[])[], layouts: readonly FileLayout[], stage: Stage, options: ConvertOptions, signal?: AbortSignal): Job<readonly Problem[]> {
   const problems: Problem[] = [];
   const total = source.tensors.reduce((sum, info) => sum + valueBytes(info), 0);
   let done = 0;
@@ -64,12 +70,12 @@ async function* fill(source: Checkpoint, layouts: readonly FileLayout[], stage: 
     let bytes: ByteSource | null = null;
     try {
       writeAll(fd, layout.head, 0);
-      for (const info of inFile(source, number)) {
+      for (const info of inFiles(source, parts[number])) {
         const wanted = targetDType(info.dtype, options.dtype), at = layout.places.get(info.name)!.from;
-        const place = { file: source.files[number].path, tensor: info.name };
+        const place = { file: source.files[info.file].path, tensor: info.name };
         if (options.dtype !== null && wanted !== options.dtype && dtypes[info.dtype].kind === 'float') problems.push({ code: 'unsupported-dtype', where: place, detail: `${info.dtype} is kept` });
         bytes?.close();
-        bytes = openTensor(source.files[number], info, options.io);
+        bytes = openTensor(source.files[info.file], info, options.io);
         const window = new Window(info, wanted);
         for (let first = 0; first < info.elements; first += WINDOW_ELEMENTS) {
           throwIfCancelled(signal);

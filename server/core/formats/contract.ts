@@ -86,6 +86,8 @@ export interface Format {
   sniff(head: Uint8Array, byteLength: number): boolean;
   /** Reads and validates the header. Every number is bounded before it sizes anything. */
   readHeader(path: string): FileHeader;
+  /** The written copy has the source's bytes, all of them, but for the pruned weights: what surrounds them is no header. */
+  readonly inPlace?: true;
   /** True when pruning writes this format. */
   readonly writable: boolean;
   /** What the format's own metadata make of all the files together: a config, names, layouts. Called once, at the end of opening. */

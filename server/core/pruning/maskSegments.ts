@@ -1,4 +1,5 @@
 import type { IoMode } from '../bytes/byteSource';
+import { CheckpointError } from '../errors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Model } from '../models/contract';
 import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
@@ -45,6 +46,7 @@ export function namesWithAllTies(plan: PrunePlan): ReadonlySet<string> {
  * Neighbours that are copied are joined, and cut again into pieces that all workers can share.
  */
 export function segmentsOf(model: Model, file: number, layout: FileLayout, rules: ReadonlyMap<string, TensorRule>): readonly Segment[] {
+  if (layout.inPlace) return segmentsInPlace(model, file, layout, rules);
   const segments: Segment[] = [];
   let run: Run | null = null as Run | null;
   const flush = (): void => {
@@ -66,6 +68,27 @@ export function segmentsOf(model: Model, file: number, layout: FileLayout, rules
     else { flush(); run = { from, to, at }; }
   }
   flush();
+  return segments;
+}
+
+/** A file that is copied whole but for its tensors under a rule. Those that share their bytes are written once. */
+function segmentsInPlace(model: Model, file: number, layout: FileLayout, rules: ReadonlyMap<string, TensorRule>): readonly Segment[] {
+  const segments: Segment[] = [];
+  let end = 0;
+  const copyTo = (to: number): void => {
+    for (; end < to; end = Math.min(to, end + COPY_BYTES)) segments.push({ kind: 'copy', file, from: end, to: Math.min(to, end + COPY_BYTES), at: end });
+  };
+  for (const info of model.checkpoint.tensors.filter((one) => one.file === file && one.elements > 0 && rules.has(one.name)).sort((a, b) => a.from - b.from || a.to - b.to)) {
+    if (info.encoding) throw new CheckpointError('unsupported-dtype', { file: model.checkpoint.files[file].path, tensor: info.name }, 'its values are packed in the graph');
+    if (info.to <= end) continue;
+    if (info.from < end) throw new CheckpointError('overlap', { file: model.checkpoint.files[file].path, tensor: info.name }, 'tensors that share a part of their bytes cannot be pruned');
+    const other = model.checkpoint.tensors.find((one) => one.file === file && !rules.has(one.name) && one.from < info.to && one.to > info.from);
+    if (other) throw new CheckpointError('overlap', { file: model.checkpoint.files[file].path, tensor: info.name }, `${other.name} shares its bytes and is not pruned`);
+    copyTo(info.from);
+    segments.push({ kind: 'mask', file, from: 0, to: valueBytes(info), at: info.from, info, rule: rules.get(info.name)! });
+    end = info.to;
+  }
+  copyTo(layout.byteLength);
   return segments;
 }
 

@@ -2,7 +2,7 @@ import { closeSync, copyFileSync, existsSync, ftruncateSync, linkSync, mkdirSync
 import path from 'node:path';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
-import { writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName } from '../formats/written';
+import { writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName, type WrittenAs } from '../formats/written';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
 import { isSidecarName, isWeightName, sidecarsOf } from './sidecars';
@@ -30,16 +30,16 @@ export interface Published<Answer> {
  * Writes a checkpoint beside its target and renames it: whoever looks sees the old or the new, never a part. Failure,
  * cancel and kill leave the source and an old target as they were (after a kill, the next run removes the leftovers).
  *
- * @param layouts of the weight files, in the source's order
+ * @param layouts of the weight files, one for each of `writtenParts`
  * @throws CheckpointError `disk-full`, `target-not-writable`, `target-exists`, `file-changed-while-reading`, `cancelled`,
  *   and what `write` throws
  */
 export async function* publish<Answer>(
-  source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal,
+  source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal, as: WrittenAs = 'own',
 ): Job<Published<Answer>> {
   throwIfCancelled(signal);
   checkSources(source);
-  const names = weightNames(source, target);
+  const names = weightNames(source, target, as);
   const sidecars = target.kind === 'folder' ? sidecarsOf(source) : [];
   const weightBytes = layouts.reduce((sum, layout) => sum + layout.byteLength, 0);
   const bytes = weightBytes + sidecars.reduce((sum, { bytes: size }) => sum + size, 0);
@@ -55,7 +55,10 @@ export async function* publish<Answer>(
     const files = names.map((name) => (target.kind === 'file' ? staged : path.join(staged, name)));
     guarded(target, () => {
       if (target.kind === 'folder') mkdirSync(staged);
-      files.forEach((file, i) => createSized(file, layouts[i].byteLength));
+      files.forEach((file, i) => {
+        if (target.kind === 'folder') mkdirSync(path.dirname(file), { recursive: true });
+        createSized(file, layouts[i].byteLength);
+      });
     });
     const answer = yield* write({
       files,
@@ -67,8 +70,8 @@ export async function* publish<Answer>(
     });
     yield { stage: 'sync', done: 0, total: null, unit: 'bytes' };
     await Promise.all(syncing);
-    if (target.kind === 'folder') guarded(target, () => fillFolder(source, target, staged, names, layouts));
-    for (const name of target.kind === 'folder' ? readdirSync(staged) : []) if (!names.includes(name)) await syncFile(path.join(staged, name));
+    if (target.kind === 'folder') guarded(target, () => fillFolder(source, target, staged, names, layouts, as));
+    for (const { name, isFile } of target.kind === 'folder' ? entriesOf(staged) : []) if (isFile && !names.includes(name)) await syncFile(path.join(staged, name));
     if (target.kind === 'folder') syncFolder(staged);
     throwIfCancelled(signal);
     checkSources(source);
@@ -87,23 +90,26 @@ export async function* publish<Answer>(
 }
 
 /** File names of the weights. One file that goes into a model folder gets the name that loaders look for. */
-function weightNames(source: Checkpoint, target: Target): string[] {
+function weightNames(source: Checkpoint, target: Target, as: WrittenAs): string[] {
   if (target.kind === 'file') return [path.basename(target.path)];
-  const names = writtenFileNames(source), folderName = writtenFolderName(source);
-  const loadable = names.length > 1 || names[0] === folderName || (source.config === null && writtenExtensions(source).includes(path.extname(names[0]).toLowerCase()));
+  const names = writtenFileNames(source, as), folderName = writtenFolderName(source, as);
+  const loadable = names.length > 1 || names[0] === folderName || (source.config === null && writtenExtensions(source, as).includes(path.extname(names[0]).toLowerCase()));
   return loadable ? [...names] : [folderName];
 }
 
 /** Small files, then what a person had put into the folder that is replaced, then the index. */
-function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[]): void {
+function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[], as: WrittenAs): void {
   for (const sidecar of sidecarsOf(source)) {
     const copy = path.join(staged, sidecar.name);
     writeFileSync(copy, readFileSync(sidecar.path), { flag: 'wx' });
   }
   if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
   if (source.index === null) return;
-  writeFileSync(path.join(staged, writtenIndexName(source)), indexText(source, names, layouts), { flag: 'wx' });
+  writeFileSync(path.join(staged, writtenIndexName(source, as)), indexText(source, names, layouts), { flag: 'wx' });
 }
+
+/** Names of a folder, and which are files. */
+const entriesOf = (folder: string): { name: string; isFile: boolean }[] => readdirSync(folder, { withFileTypes: true }).map((entry) => ({ name: entry.name, isFile: entry.isFile() }));
 
 /** The source's index with counted totals; other keys of its metadata stay. */
 function indexText(source: Checkpoint, names: readonly string[], layouts: readonly FileLayout[]): string {

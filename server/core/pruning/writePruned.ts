@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
+import { isRewritten } from '../formats/written';
 import { layOutLike } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
@@ -48,7 +49,7 @@ export function prunedTarget(model: Model, methodId: string, sparsity: number, o
 }
 
 /** What the written weights take, headers aside where values are decoded. */
-const weightBytes = (checkpoint: Model['checkpoint']): number => (checkpoint.format === 'safetensors'
+const weightBytes = (checkpoint: Model['checkpoint']): number => (!isRewritten(checkpoint)
   ? checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0) : checkpoint.tensors.reduce((sum, tensor) => sum + valueBytes(tensor), 0));
 
 /**

@@ -21,7 +21,8 @@ export const onnx: Format = {
   extensions: ['.onnx'],
   indexSuffix: null,
   folderNames: ['model.onnx'],
-  writable: false,
+  writable: true,
+  inPlace: true,
 
   sniff(head) {
     // The IR version, by every writer the first, then fields that a model has.
