@@ -8,7 +8,7 @@ import { readBenchmark } from './benchmarks';
 import type { EvaluationRequest, PreparedText, Tokenizer, Window } from './contract';
 import { findProtocol } from './protocols';
 import { joinRows, readTextFile } from './text';
-import { loadTokenizer } from './tokenizer';
+import { tokenizerOf } from './tokenizer';
 import { scoredTokens } from './windows';
 
 /** How `EvaluationRequest.benchmark` names a file. */
@@ -53,7 +53,7 @@ export function prepareText(model: Model, request: EvaluationRequest): PreparedT
   const source = request.benchmark.startsWith(TEXT_PREFIX)
     ? { ...readTextFile(request.benchmark.slice(TEXT_PREFIX.length)), file: request.benchmark.slice(TEXT_PREFIX.length), rows: false }
     : readBenchmark(request.benchmark, request.dataFolder);
-  const tokenizer = loadTokenizer(checkpoint.folder);
+  const tokenizer = tokenizerOf(checkpoint);
   const { tokens, windows } = named(source.file, () => protocol.windows(tokenizer, source.rows && protocol.joinsRows ? joinRows(source.text) : source.text, { context, stride }));
   const run = request.limit === null ? windows : windows.slice(0, request.limit);
   const problems = [...source.problems, ...checkRows(model, tokenizer, windows)];

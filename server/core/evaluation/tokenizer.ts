@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { CheckpointError } from '../errors';
+import { formatOf } from '../formats/registry';
+import type { Checkpoint } from '../formats/contract';
 import type { Tokenizer } from './contract';
 import { cutRule, cutText } from './textPieces';
-import type { Json } from './tokenizerFiles';
+import type { Json, TokenizerFiles } from './tokenizerFiles';
 import { isObject, readTokenizerFiles } from './tokenizerFiles';
 import { likeTransformers, tokenText } from './tokenizerLikeTransformers';
 
@@ -26,10 +28,23 @@ const MAX_TOKEN_ID = 16 * 1024 * 1024;
  */
 export function loadTokenizer(folder: string, pieceUnits = PIECE_UNITS): Tokenizer {
   const files = readTokenizerFiles(folder);
+  return makeTokenizer(files, likeTransformers(files.tokenizer, files.config, modelTypeOf(folder)), pieceUnits);
+}
+
+/**
+ * The tokenizer of a checkpoint: its files' own where they hold one (GGUF), else its folder's.
+ *
+ * @throws CheckpointError `no-tokenizer`, `tokenizer-broken`
+ */
+export function tokenizerOf(checkpoint: Checkpoint): Tokenizer {
+  const own = formatOf(checkpoint.format).readTokenizer?.(checkpoint);
+  return own ? makeTokenizer(own, likeTransformers(own.tokenizer, own.config, null), PIECE_UNITS) : loadTokenizer(checkpoint.folder);
+}
+
+function makeTokenizer(files: TokenizerFiles, json: Json, pieceUnits: number): Tokenizer {
   const broken = (detail: string): CheckpointError => new CheckpointError('tokenizer-broken', { file: files.file }, detail);
-  const model = files.tokenizer.model;
+  const { model } = files.tokenizer;
   if (!isObject(model)) throw broken('no "model" in it');
-  const json = likeTransformers(files.tokenizer, files.config, modelTypeOf(folder));
   checkIds(json, broken);
   let library: LibraryTokenizer, continued: LibraryTokenizer;
   try {
