@@ -80,8 +80,12 @@ export interface Format {
   readonly extensions: readonly string[];
   /** Names of index files of shard sets, e.g. `model.safetensors.index.json`. */
   readonly indexSuffix: string | null;
+  /** How the editor opens such files: `default`, or on request only, where other tools use the extension too. */
+  readonly editor?: 'default' | 'option';
   /** File names to look for in a model folder, best first. */
   readonly folderNames: readonly string[];
+  /** True for names of this format's extensions that a trainer leaves beside a model and that are no model: optimizer state, arguments. */
+  isSidecar?(name: string): boolean;
   /** True when the first bytes (at most 512) say that the file is of this format, whatever its name is. */
   sniff(head: Uint8Array, byteLength: number): boolean;
   /** Reads and validates the header. Every number is bounded before it sizes anything. */

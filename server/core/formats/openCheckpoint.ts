@@ -84,7 +84,7 @@ function openFolder(folder: string): Weights {
     if (named !== undefined) return isIndexName(named) ? openIndexed(format, readShardIndex(path.join(folder, named))) : openFile(path.join(folder, named));
     const indexes = names.filter((name) => format.indexSuffix !== null && name.endsWith(format.indexSuffix));
     if (indexes.length > 0) return openIndexed(format, readShardIndex(path.join(folder, indexes[0])));
-    const files = names.filter((name) => format.extensions.some((extension) => name.toLowerCase().endsWith(extension)));
+    const files = names.filter((name) => format.extensions.some((extension) => name.toLowerCase().endsWith(extension)) && !format.isSidecar?.(name));
     const sets = new Set(files.map((name) => { const shard = numberedShard(name); return shard ? `${shard.stem}/${shard.count}` : name; }));
     if (sets.size === 1) return openFile(path.join(folder, files[0]));
     if (sets.size > 1) throw new CheckpointError('several-models-in-folder', { file: folder }, files.slice(0, 6).join(', '));
@@ -98,9 +98,9 @@ const MAX_STRAYS = 20;
 
 /** Weight files of the folder that do not belong to the model are mentioned, never counted. */
 function withStrays(weights: Weights, folder: string): Weights {
-  const { extensions } = formatOf(weights.format);
+  const { extensions, isSidecar } = formatOf(weights.format);
   const used = new Set(weights.files.map((file) => path.relative(folder, file.path)));
-  const strays = namesIn(folder).filter((name) => !used.has(name) && extensions.some((extension) => name.toLowerCase().endsWith(extension)));
+  const strays = namesIn(folder).filter((name) => !used.has(name) && extensions.some((extension) => name.toLowerCase().endsWith(extension)) && !isSidecar?.(name));
   const problems: Problem[] = strays.slice(0, MAX_STRAYS).map((name) => ({ code: 'stray-file', where: { file: path.join(folder, name) }, detail: 'not part of the model, not counted' }));
   return { ...weights, problems: [...weights.problems, ...problems] };
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError, type Problem } from '../errors';
 import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
-import type { Checkpoint, CheckpointFile, FileHeader, Format } from './contract';
+import type { Checkpoint, CheckpointFile, FileHeader, Format, OpaqueEntry } from './contract';
 import { readFileHead, type FileHead } from './fileHead';
 import { listNames, shownName } from './names';
 import { recognise } from './recognise';
@@ -33,11 +33,12 @@ export function openIndexed(format: Format, index: ShardIndex): Weights {
   const problems: Problem[] = [];
   const files: CheckpointFile[] = [];
   const tensors: TensorInfo[] = [];
-  const found = new Set<string>();
+  const found = new Set<string>(), opaque: OpaqueEntry[] = [];
   for (const [number, shard] of index.shards.entries()) {
     const { header, ...file } = readShard(format, path.join(folder, shard));
     files.push(file);
     problems.push(...header.problems);
+    opaque.push(...(header.opaque ?? []));
     const unnamed: string[] = [], copies: string[] = [];
     for (const tensor of header.tensors) {
       const home = index.weightMap.get(tensor.name);
@@ -56,7 +57,7 @@ export function openIndexed(format: Format, index: ShardIndex): Weights {
   for (const [tensor, shard] of index.weightMap) {
     if (!found.has(tensor)) throw new CheckpointError('tensor-missing-in-shard', { file: path.join(folder, shard), tensor: shownName(tensor) }, `the index says it is in ${shard}`);
   }
-  return { format: format.id, files, index: index.path, tensors, problems: [...problems, ...wrongTotals(index, tensors)] };
+  return { format: format.id, files, index: index.path, tensors, problems: [...problems, ...wrongTotals(index, tensors)], ...(opaque.length > 0 && { opaque }) };
 }
 
 /**
@@ -71,11 +72,12 @@ export function openNumbered(format: Format, folder: string, shard: NonNullable<
   const missing = names.filter((name) => !existsSync(path.join(folder, name)));
   if (missing.length > 0) throw new CheckpointError('shard-missing', { file: folder, key: shownName(missing[0]) }, `${listNames(missing)} missing; ${shard.count - missing.length} of ${shard.count} shards are here`);
   const problems: Problem[] = [], files: CheckpointFile[] = [], tensors: TensorInfo[] = [];
-  const found = new Map<string, string>();
+  const found = new Map<string, string>(), opaque: OpaqueEntry[] = [];
   for (const [number, name] of names.entries()) {
     const { header, ...file } = readShard(format, path.join(folder, name));
     files.push(file);
     problems.push(...header.problems);
+    opaque.push(...(header.opaque ?? []));
     for (const tensor of header.tensors) {
       const other = found.get(tensor.name);
       if (other !== undefined) throw new CheckpointError('duplicate-tensor', { file: file.path, tensor: shownName(tensor.name) }, `${other} has it too, and no index says which counts`);
@@ -83,7 +85,7 @@ export function openNumbered(format: Format, folder: string, shard: NonNullable<
       tensors.push({ ...tensor, file: number });
     }
   }
-  return { format: format.id, files, index: null, tensors, problems };
+  return { format: format.id, files, index: null, tensors, problems, ...(opaque.length > 0 && { opaque }) };
 }
 
 function readShard(format: Format, file: string): ReturnType<typeof readWeightFile> {

@@ -20,7 +20,7 @@ export function applyArchitecture(checkpoint: Checkpoint): Model {
   const role = architecture ? architecture.role : roleByName;
   const roles = checkpoint.tensors.map((tensor): TensorRole => {
     const found = tensor.use ? roleByUse(tensor, tensor.use, role) : role(tensor.name, tensor.shape);
-    return found.prunable && dtypes[tensor.dtype].kind !== 'float' ? { ...found, prunable: false } : found;
+    return found.prunable && (dtypes[tensor.dtype].kind !== 'float' || tensor.special !== undefined) ? { ...found, prunable: false } : found;
   });
   const config = checkpoint.config ?? {};
   const pairs = architecture ? architecture.tied(config) : tiedByName(config);
