@@ -3,7 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import * as vscode from 'vscode';
-import { checkpointAt } from '../../server/language/siblings';
+import { checkpointAt, isWeightName } from '../../server/language/siblings';
 import type { Host } from '../host';
 import { sweepCsv } from '../sweepCsv';
 import { openInspector } from './inspect';
@@ -12,7 +12,7 @@ import { openInspector } from './inspect';
 export async function openPath(target: string): Promise<void> {
   if (!existsSync(target)) { void vscode.window.showWarningMessage(`${target} is not there any more.`); return; }
   const uri = vscode.Uri.file(target), folder = statSync(target).isDirectory();
-  if (folder ? checkpointAt(target).ok : target.endsWith('.safetensors')) await openInspector(target);
+  if (folder ? checkpointAt(target).ok : isWeightName(target)) await openInspector(target);
   else await vscode.commands.executeCommand(folder ? 'revealInExplorer' : 'vscode.open', uri);
 }
 

@@ -8,6 +8,7 @@ export const gguf: Format = {
   id: 'gguf',
   title: 'GGUF',
   extensions: ['.gguf'],
+  editor: 'default',
   indexSuffix: null,
   folderNames: [],
   sniff: (head) => head.length >= 4 && head[0] === 0x47 && head[1] === 0x47 && head[2] === 0x55 && head[3] === 0x46,
