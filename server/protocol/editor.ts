@@ -32,6 +32,9 @@ export interface Facts {
   architecture: string | null;
   architectureTitle: string | null;
   problems: (ProblemJson & { sentence: string })[];
+  /** What the files hold besides plain tensors of the model, at most 200 of `opaqueCount`. Missing when there is nothing. */
+  opaque?: { name: string; kind: string; detail: string; shape: number[] | null }[];
+  opaqueCount?: number;
   /** Roles and layers of the heatmap, in drawing order. A role appears when at least one layer has it. */
   heat: { roles: string[]; layers: number[]; cells: { role: string; layer: number; parameters: number; tensors: number }[] };
   /** Changes whenever a file's size or time changes; a view drops what it knows when it differs. */

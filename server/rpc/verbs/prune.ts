@@ -1,6 +1,8 @@
 import path from 'node:path';
 import { CheckpointError } from '../../core/errors';
 import type { Problem } from '../../core/errors';
+import { formatOf } from '../../core/formats/registry';
+import { isRewritten } from '../../core/formats/written';
 import type { Model } from '../../core/models/contract';
 import { countedAsParameters } from '../../core/models/counting';
 import { openModel } from '../../core/models/openModel';
@@ -112,9 +114,13 @@ function pruneJson(model: Model, plan: PrunePlan, written: WrittenCheckpoint, se
     })),
     bytes: written.bytes,
     seconds,
-    problems: [...model.problems, ...plan.problems].map(problemJson),
+    problems: [...model.problems, ...plan.problems, ...writtenOtherwise(model)].map(problemJson),
   };
 }
+
+/** Formats that are only read are written as safetensors, and that is said. */
+const writtenOtherwise = ({ checkpoint }: Model): Problem[] => (isRewritten(checkpoint)
+  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `${formatOf(checkpoint.format).title} is read, not written` }] : []);
 
 function pruneText(output: PruneJson): string {
   const count = (value: number): string => value.toLocaleString('en');
