@@ -34,6 +34,10 @@ export interface TensorInfo {
   readonly special?: 'quantised';
 }
 
+/** The type as a person is told it: `F32`, or `Q4_K (4.5 bits)` where the file packs its weights. */
+export const shownDtype = ({ dtype, storedDtype, storedBits }: Pick<TensorInfo, 'dtype' | 'storedDtype' | 'storedBits'>): string =>
+  (storedDtype === undefined ? dtype : `${storedDtype}${storedBits === undefined ? '' : ` (${Number(storedBits.toFixed(2))} bits)`}`);
+
 /** What a graph says of a tensor that its name may not. */
 export interface TensorUse {
   /** The operator that takes it, through casts and transposes. */

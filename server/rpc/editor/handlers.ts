@@ -2,6 +2,8 @@
 import path from 'node:path';
 import type { IoMode } from '../../core/bytes/byteSource';
 import { CheckpointError } from '../../core/errors';
+import { shownName } from '../../core/formats/names';
+import { shownDtype } from '../../core/tensor/tensorInfo';
 import type { WorkerPool } from '../../core/workers/contract';
 import { structureTensor } from '../../core/workers/tensorTasks';
 import type { Curve, Facts, HistogramBars } from '../../protocol/editor';
@@ -77,10 +79,14 @@ export function makeHandlers({ pool, io, emit, budget = new HistogramBudget() }:
   return { handlers, close: () => { clearInterval(watcher); budget.close(); } };
 }
 
+/** Entries named one by one; the rest is counted. */
+const MAX_OPAQUE = 200;
+
 function factsOf(opened: OpenModel): Facts {
   const { model, view } = opened, { checkpoint } = model;
   const dtypes: Record<string, number> = {};
-  for (const { dtype, elements } of checkpoint.tensors) dtypes[dtype] = (dtypes[dtype] ?? 0) + elements;
+  for (const tensor of checkpoint.tensors) dtypes[shownDtype(tensor)] = (dtypes[shownDtype(tensor)] ?? 0) + tensor.elements;
+  const opaque = checkpoint.opaque ?? [];
   const files = checkpoint.files.map((file) => ({ path: file.path, bytes: file.byteLength }));
   return {
     name: checkpoint.name, path: opened.path, format: checkpoint.format, files, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -92,6 +98,7 @@ function factsOf(opened: OpenModel): Facts {
       roles: [...view.heat.roles], layers: [...view.heat.layers],
       cells: [...view.heat.cells.values()].map((tensors) => ({ role: tensors[0].role.role, layer: tensors[0].role.layer!, parameters: elementsOf(tensors), tensors: tensors.length })),
     },
+    ...(opaque.length > 0 && { opaque: opaque.slice(0, MAX_OPAQUE).map(({ name, kind, shape, detail }) => ({ name: shownName(name), kind, detail, shape: shape ? [...shape] : null })), opaqueCount: opaque.length }),
     fingerprint: opened.fingerprint, scanned: opened.scanned,
   };
 }
@@ -99,7 +106,7 @@ function factsOf(opened: OpenModel): Facts {
 async function histogramOf(opened: OpenModel, id: string, tensors: readonly ViewTensor[], bars: number, pool: WorkerPool, io: IoMode, signal: AbortSignal): Promise<HistogramBars> {
   const scans = tensors.map(({ info }) => opened.scans.get(info.name)!), stats = opened.statsOf(tensors);
   if (!stats) throw new CheckpointError('internal', { file: opened.path }, `${id} has no tensors`);
-  const single = tensors.length === 1 ? tensors[0] : null, dtypes = new Set(tensors.map(({ info }) => info.dtype));
+  const single = tensors.length === 1 ? tensors[0] : null, dtypes = new Set(tensors.map(({ info }) => shownDtype(info)));
   return {
     id, title: id === 'all' ? 'All parameters' : id === 'prunable' ? 'Prunable weights' : id.startsWith('c:') ? id.slice(2).replace('|', ', layer ') : id.slice(2),
     shape: single ? [...single.info.shape] : null, dtype: dtypes.size === 1 ? [...dtypes][0] : 'mixed',

@@ -1,6 +1,7 @@
 /** Rows of the layer tree: groups, tensors below the expanded ones, filtered and sorted. Only the rows asked for are made. */
 import type { NodeId, Params, Result, Row } from '../../protocol/editor';
 import type { StatsNumbers } from '../../protocol/verbs';
+import { shownDtype } from '../../core/tensor/tensorInfo';
 import { bytesOf, counted, elementsOf, type ModelView, type ViewGroup, type ViewTensor } from './view';
 
 type Sort = Params<'rows'>['sort'];
@@ -58,10 +59,10 @@ function toRow({ group, tensor, shown, expanded }: Line, statsOf: StatsOf): Row 
     const { info, role } = tensor;
     return {
       id: tensor.id, label: labelOf(info.name, group.name), depth: 1, kind: 'tensor', children: 0, expanded: false,
-      parameters: info.elements, bytes: info.to - info.from, prunable: role.prunable, dtype: info.dtype, shape: [...info.shape], role: role.role, layer: role.layer, stats: statsOf([tensor]), parts: [],
+      parameters: info.elements, bytes: info.to - info.from, prunable: role.prunable, dtype: shownDtype(info), shape: [...info.shape], role: role.role, layer: role.layer, stats: statsOf([tensor]), parts: [],
     };
   }
-  const tensors = counted(group.tensors), dtypes = new Set(tensors.map(({ info }) => info.dtype));
+  const tensors = counted(group.tensors), dtypes = new Set(tensors.map(({ info }) => shownDtype(info)));
   const largest = new Set([...tensors].sort((a, b) => b.info.elements - a.info.elements).slice(0, MAX_PARTS));
   const parts: NodeId[] = tensors.filter((member) => largest.has(member)).map(({ id }) => id);
   return {
