@@ -49,6 +49,8 @@ function contentsOf(fd: number, path: string, byteLength: number): Contents {
   if (isTar(head)) {
     throw new CheckpointError('unsupported-format', { file: path }, 'the content is a tar archive, as PyTorch wrote until 2016; load it with torch.load and save it again with a newer PyTorch');
   }
+  // Chosen by the name alone: say what the content is not.
+  if (!pytorch.sniff(head, byteLength)) throw new CheckpointError('unknown-format', { file: path }, `it begins neither like a zip archive nor like a pickle: ${JSON.stringify(head.toString('latin1', 0, 16))}`);
   return head.toString('latin1', 0, 2) === 'PK' ? readZipContents(fd, path, byteLength) : readStreamContents(fd, path, byteLength);
 }
 

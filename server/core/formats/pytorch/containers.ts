@@ -1,5 +1,6 @@
 import { CheckpointError } from '../../errors';
 import { readExactly } from '../fileHead';
+import { foreignKind } from '../foreign';
 import { listNames, shownName } from '../names';
 import { PickleError, PickleTooShort, readPickle, type PickleOwner } from './pickle';
 import { PyDict, PyList, type PyStorage, type PyValue } from './pickleValues';
@@ -29,7 +30,7 @@ const missing = (file: string, key: string, tensor: string, record: string): Che
 export function readZipContents(fd: number, file: string, byteLength: number): Contents {
   const zip = new ZipReader(fd, file, byteLength), names = [...zip.entries.keys()];
   const pickles = names.filter((name) => name === 'data.pkl' || name.endsWith('/data.pkl')).sort((a, b) => a.split('/').length - b.split('/').length || (a < b ? -1 : 1));
-  if (pickles.length === 0) throw new CheckpointError('unsupported-format', { file }, `the content is a zip archive without a data.pkl, with ${listNames(names.slice(0, 4)) || 'nothing in it'}`);
+  if (pickles.length === 0) throw new CheckpointError('unsupported-format', { file }, `the content is ${foreignKind(Buffer.from('PK\x03\x04', 'latin1'), file) ?? 'a zip archive'}: no data.pkl, but ${listNames(names.slice(0, 4)) || 'nothing'}`);
   const root = pickles[0].slice(0, -'data.pkl'.length);
   if (names.some((name) => name.startsWith(`${root}code/`) || name === `${root}constants.pkl`)) {
     const weights = names.filter((name) => name.startsWith(`${root}data/`)).length;
