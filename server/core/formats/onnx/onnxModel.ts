@@ -30,16 +30,19 @@ export interface OnnxContents {
  */
 export function readOnnx(reader: ProtoReader, file: string): OnnxContents {
   const walk = new Walk(reader, file);
-  let graph: ProtoField | null = null;
+  let graph: ProtoField | null = null, hasOpset = false;
   const metadata: Record<string, string> = {};
   for (const field of reader.fields(0, reader.byteLength)) {
     if (field.number === 1 && field.wire === 0) metadata.ir_version = String(field.value);
     else if (field.number === 2) metadata.producer_name = reader.text(field, MAX_TEXT);
     else if (field.number === 3) metadata.producer_version = reader.text(field, MAX_TEXT);
     else if (field.number === 7) graph = field;
+    else if (field.number === 8) hasOpset = true;
     else if (field.number > 100) throw reader.damaged(field.tagFrom, `field ${field.number} is none of a model`);
   }
   if (graph === null) throw reader.damaged(reader.byteLength, 'there is no graph');
+  // Writers put the operator sets, which every model of the last years names, behind the graph: without them the end is missing.
+  if (!hasOpset && !(Number(metadata.ir_version) < 3)) throw reader.damaged(reader.byteLength, 'it names no operator sets: the end of the file is missing');
   walk.graph(...reader.message(graph), '', 0);
   return { ...walk.result(), metadata };
 }
