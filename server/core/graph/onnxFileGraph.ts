@@ -1,3 +1,4 @@
+import { openSource } from '../bytes/openSource';
 import { CheckpointError } from '../errors';
 import type { Checkpoint } from '../formats/contract';
 import { withFile } from '../formats/fileHead';
@@ -132,17 +133,17 @@ class Rebuilder {
   /** Adds one initializer, by reference unless it is small, masked where that is asked. @returns its name */
   private initializer(field: ProtoField): string {
     const { reader, options } = this;
-    let name = '', dataType = 0;
+    let name = '', dataType = 0, isOutside = false;
     for (const part of reader.fields(...reader.message(field))) {
+      if (part.number === 14) isOutside = part.value === 1;
       if (part.number === 8) name = reader.text(part, MAX_TEXT);
       else if (part.number === 2) dataType = part.value;
     }
     const info = this.tensors.get(name), overlay = options.overlay?.get(name);
     const size = info === undefined ? 0 : valueBytes(info), masked = this.maskable.has(name);
     // Packed integers are decoded for people only; the runtime takes them as they are.
-    if (info === undefined || info.storedBits !== undefined || (size < INLINE_BYTES && !masked && !overlay && info.file === 0)) {
-      if (info !== undefined && info.file !== 0) throw this.refuse(`${name}: small integers in a data file are not evaluated`);
-      this.parts.push(this.copy(field));
+    if (info === undefined || info.storedBits !== undefined || (size < INLINE_BYTES && !masked && !overlay)) {
+      this.parts.push(info !== undefined && isOutside ? this.inline(info, dataType) : this.copy(field));
       return name;
     }
     if (info.encoding) throw new CheckpointError('internal', { tensor: name }, 'an encoded weight has to be materialised first');
@@ -161,6 +162,20 @@ class Rebuilder {
       this.foldedBytes = Math.max(this.foldedBytes, info.elements * 9 + size);
     }
     return name;
+  }
+
+  /** An initializer of a data file as one of the graph. */
+  private inline(info: TensorInfo, dataType: number): Uint8Array {
+    const raw = new Uint8Array(info.to - info.from);
+    this.bytes += raw.length;
+    if (this.bytes > MAX_GRAPH_BYTES) throw this.refuse(`the graph takes more than ${MAX_GRAPH_BYTES} bytes beside its weights`);
+    const source = openSource(this.checkpoint.files[info.file], 'pread');
+    try {
+      source.read(info.from, info.to, raw);
+    } finally {
+      source.close();
+    }
+    return new ProtoWriter().message(5, new ProtoWriter().ints(1, info.shape).int(2, dataType).string(8, info.name).bytes(9, raw)).finish();
   }
 
   /** W becomes Where(|W| <= t, +0, W); compared in F32. NaN compares false and is kept. */
