@@ -27,7 +27,7 @@ export interface InspectJson {
   tensors: {
     name: string; dtype: string; shape: number[]; parameters: number; bytes: number; role: string; layer: number | null; prunable: boolean;
     /** What the file calls the type, and its bits a weight, where `dtype` is only what it decodes to. */
-    storedDtype?: string; storedBits?: number;
+    storedName?: string; storedDtype?: string; storedBits?: number;
   }[];
   /** What the file holds besides the model's plain tensors: optimizer state, sparse tensors, objects. Missing when there is nothing. */
   opaque?: { name: string; kind: string; shape?: number[]; detail: string; section?: 'model' | 'optimizer' }[];

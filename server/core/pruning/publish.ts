@@ -3,6 +3,8 @@ import path from 'node:path';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
 import { writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName, type WrittenAs } from '../formats/written';
+import { formatOf } from '../formats/registry';
+import { encodeShardIndex } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
 import { isSidecarName, isWeightName, sidecarsOf } from './sidecars';
@@ -101,10 +103,14 @@ function weightNames(source: Checkpoint, target: Target, as: WrittenAs): string[
 function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[], as: WrittenAs): void {
   for (const sidecar of sidecarsOf(source)) {
     const copy = path.join(staged, sidecar.name);
-    writeFileSync(copy, readFileSync(sidecar.path), { flag: 'wx' });
+    writeFileSync(copy, sidecar.text ?? readFileSync(sidecar.path), { flag: 'wx' });
   }
   if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
-  if (source.index === null) return;
+  if (source.index === null) {
+    // Parts of a split GGUF name themselves; safetensors shards are found by an index.
+    if (names.length > 1 && formatOf(source.format).interpret) writeFileSync(path.join(staged, 'model.safetensors.index.json'), encodeShardIndex(names.map((name, i) => ({ name, layout: layouts[i] }))), { flag: 'wx' });
+    return;
+  }
   writeFileSync(path.join(staged, writtenIndexName(source, as)), indexText(source, names, layouts), { flag: 'wx' });
 }
 

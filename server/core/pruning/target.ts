@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError } from '../errors';
-import { formats } from '../formats/registry';
+import { formatOf, formats } from '../formats/registry';
 import { writtenExtensions, writtenParts, type WrittenAs } from '../formats/written';
 import type { Checkpoint } from '../formats/contract';
 
@@ -128,7 +128,8 @@ function defaultTarget(source: Checkpoint, suffix: string): string {
   const first = path.resolve(source.files[0].path);
   const repository = hubRepository(first);
   if (repository !== null) return path.resolve(`${path.basename(repository).split('--').slice(2).join('--') || source.name}-${suffix}`);
-  if (isFolderSource(source) || source.config !== null) {
+  // A file that brings its own config (GGUF) need not be a model folder's.
+  if (isFolderSource(source) || (source.config !== null && !formatOf(source.format).interpret)) {
     const folder = path.resolve(source.folder);
     return path.join(path.dirname(folder), `${path.basename(folder) || source.name}-${suffix}`);
   }

@@ -54,7 +54,7 @@ export function inspectJson(model: Model): InspectJson {
 /** Bytes of a tensor in its own type: what a quantised one takes in the file, the values of every other (a view may take less, compressed ones too). */
 const storedBytes = (tensor: TensorInfo): number => (tensor.storedBits === undefined ? valueBytes(tensor) : tensor.to - tensor.from);
 
-const storedAs = ({ storedDtype, storedBits }: TensorInfo): Pick<TensorJson, 'storedDtype' | 'storedBits'> => ({ ...(storedDtype !== undefined && { storedDtype }), ...(storedBits !== undefined && { storedBits }) });
+const storedAs = ({ storedName, storedDtype, storedBits }: TensorInfo): Pick<TensorJson, 'storedName' | 'storedDtype' | 'storedBits'> => ({ ...(storedName !== undefined && { storedName }), ...(storedDtype !== undefined && { storedDtype }), ...(storedBits !== undefined && { storedBits }) });
 
 type TensorJson = InspectJson['tensors'][number];
 const elementsOf = (tensors: readonly TensorJson[]): number => tensors.reduce((sum, tensor) => sum + tensor.parameters, 0);

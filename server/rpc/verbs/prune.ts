@@ -3,6 +3,7 @@ import { CheckpointError } from '../../core/errors';
 import type { Problem } from '../../core/errors';
 import { formatOf } from '../../core/formats/registry';
 import { isRewritten } from '../../core/formats/written';
+import type { Checkpoint } from '../../core/formats/contract';
 import type { Model } from '../../core/models/contract';
 import { countedAsParameters } from '../../core/models/counting';
 import { openModel } from '../../core/models/openModel';
@@ -120,7 +121,7 @@ function pruneJson(model: Model, plan: PrunePlan, written: WrittenCheckpoint, se
 
 /** Formats that are only read are written as safetensors, and that is said. */
 const writtenOtherwise = ({ checkpoint }: Model): Problem[] => (isRewritten(checkpoint)
-  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `${formatOf(checkpoint.format).title} is read, not written` }] : []);
+  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `${formatOf(checkpoint.format).title} is read, not written; ${writtenChanges(checkpoint)}` }] : []);
 
 function pruneText(output: PruneJson): string {
   const count = (value: number): string => value.toLocaleString('en');
@@ -138,4 +139,10 @@ function pruneText(output: PruneJson): string {
   if (shown.length < output.tensors.length) lines.push(`... and ${output.tensors.length - shown.length} more (--json has all)`);
   if (output.problems.length > 0) lines.push('', ...output.problems.map((problem) => `! ${sentenceOf(problem as Problem)}`));
   return lines.join('\n');
+}
+
+/** What a person finds changed in the copy. */
+function writtenChanges({ tensors }: Checkpoint): string {
+  const changes = [tensors.some(({ storedName }) => storedName !== undefined) ? 'tensors have the names that transformers uses' : '', tensors.some(({ storedDtype }) => storedDtype !== undefined) ? 'quantised weights are written as they decode' : ''].filter(Boolean);
+  return changes.length === 0 ? 'names, shapes and dtypes stay' : changes.join(', ');
 }
