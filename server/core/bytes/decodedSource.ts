@@ -36,16 +36,16 @@ export function openDecoded(source: ByteSource, file: FileStamp, tensor: TensorI
 
 function decode(raw: ByteSource, file: FileStamp, encoded: EncodedBytes): ByteSource {
   try {
-    return checked(encoded.steps.reduce((source, step) => apply(step, source, raw, file), sliced(raw, encoded.from, encoded.to)));
+    return checked(encoded.steps.reduce((source, step) => apply(step, source, raw, file, encoded), sliced(raw, encoded.from, encoded.to)));
   } catch (error) {
     raw.close();
     throw error;
   }
 }
 
-function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: FileStamp): ByteSource {
+function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: FileStamp, place: Pick<EncodedBytes, 'from' | 'to'>): ByteSource {
   switch (step.kind) {
-    case 'inflate': return inflated(source, file, step.inflatedBytes);
+    case 'inflate': return inflated(source, file, `${place.from}:${place.to}`, step.inflatedBytes);
     case 'slice': return sliced(source, step.from, step.to);
     case 'swap': return swapped(source, step.itemBytes);
     case 'strided': return strided(source, step);
@@ -54,7 +54,7 @@ function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: Fi
     case 'affine': return affine(source, step);
     case 'masked': {
       const { mask } = step;
-      return masked(source, mask.steps.reduce((inner, one) => apply(one, inner, raw, file), sliced(raw, mask.from, mask.to)), step);
+      return masked(source, mask.steps.reduce((inner, one) => apply(one, inner, raw, file, mask), sliced(raw, mask.from, mask.to)), step);
     }
     case 'ggml': return ggml(source, step);
     case 'protobuf': return protobufField(source, step);

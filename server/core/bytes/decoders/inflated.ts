@@ -2,23 +2,32 @@ import { inflateRawSync } from 'node:zlib';
 import { CheckpointError } from '../../errors';
 import type { ByteSource } from '../byteSource';
 import type { FileStamp } from '../stamp';
+import { openSpilled } from './spill';
 
 /** Longest entry that is inflated into memory. */
-export const MAX_IN_MEMORY_BYTES = 64 * 2 ** 20;
+const MAX_IN_MEMORY_BYTES = 32 * 2 ** 20;
 
 
-/** A deflated entry as plain bytes. @throws CheckpointError `bad-encoding` when it does not inflate to what it should */
-export function inflated(source: ByteSource, file: FileStamp, inflatedBytes: number): ByteSource {
-  let bytes: Uint8Array | null = null;
+/**
+ * A deflated entry as plain bytes. Reading inflates it, once: into memory, or into a temporary file where it is large.
+ *
+ * @param key tells the entry from others of the same file
+ * @throws CheckpointError `bad-encoding` when it does not inflate to what it should
+ */
+export function inflated(source: ByteSource, file: FileStamp, key: string, inflatedBytes: number): ByteSource {
+  let bytes: Uint8Array | null = null, spilled: ReturnType<typeof openSpilled> | null = null;
   return {
     path: source.path,
     byteLength: inflatedBytes,
     read(from, to, into) {
+      if (inflatedBytes > MAX_IN_MEMORY_BYTES) return (spilled ??= openSpilled(source, file, key, inflatedBytes)).read(from, to, into);
       bytes ??= inflate(source, file, inflatedBytes);
       into.set(bytes.subarray(from, to));
     },
     close() {
       bytes = null;
+      spilled?.close();
+      spilled = null;
       source.close();
     },
   };
