@@ -27,7 +27,7 @@ export function tensorPickle(key: string, numel: number, shape: readonly number[
   return reduce(global('torch._utils', '_rebuild_tensor_v2'), tuple(storage, int(options.offset ?? 0), tuple(...shape.map(int)), tuple(...stride.map(int)), concat('\x89'), none()));
 }
 
-/** An archive of stored entries. `claim` says of some that they are deflated and inflate to so many bytes. */
+/** An archive of stored entries, aligned as torch.save does it. `claim` says of some that they are deflated and inflate to so many bytes. */
 export function storedZip(files: Readonly<Record<string, Uint8Array>> | readonly (readonly [string, Uint8Array])[], options: { readonly claim?: Readonly<Record<string, number>> } = {}): Uint8Array {
   const list = Array.isArray(files) ? files as readonly (readonly [string, Uint8Array])[] : Object.entries(files as Readonly<Record<string, Uint8Array>>);
   const locals: Uint8Array[] = [], central: Uint8Array[] = [];
@@ -48,7 +48,11 @@ export function storedZip(files: Readonly<Record<string, Uint8Array>> | readonly
       if (offset !== null) head.writeUInt32LE(offset, 42);
       return head;
     };
-    const local = concat(fields(0, null), path, content);
+    // torch.save fills up the header so that the data begin at a multiple of 64.
+    const bare = at + 30 + path.length + 4, filling = new Uint8Array(4 + ((64 - (bare % 64)) % 64)).fill(0x5a);
+    new DataView(filling.buffer).setUint16(0, 0x4246, true);
+    new DataView(filling.buffer).setUint16(2, filling.length - 4, true);
+    const local = concat(fields(filling.length, null), path, filling, content);
     central.push(concat(fields(0, at), path));
     locals.push(local);
     at += local.length;
