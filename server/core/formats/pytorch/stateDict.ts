@@ -32,7 +32,7 @@ export function findState(root: PyValue): FoundState {
   let part = root;
   while (part instanceof PyDict && path.length < 4) {
     const { entries } = part as PyDict;
-    if ([...entries.values()].some((value) => tensorOf(value) !== null)) break;
+    // A state dictionary holds tensors under these names, never dictionaries; a trainer's may hold a tensor (its random state) beside it.
     const key = MODEL_KEYS.find((one) => holdsTensors(entries.get(one) ?? null));
     if (key === undefined) break;
     path.push(key);

@@ -100,6 +100,11 @@ describe('what a stranger asks for', () => {
     assert.match(problems[0].detail, /my\.project\.Config/);
   });
 
+  test('a tensor beside the model, as the random state is, does not hide the model', () => {
+    const { tensors, opaque } = open(storedZip({ 'a/data.pkl': concat('\x80\x02', dict(['rng', tensorPickle('0', 4, [2])], ['state_dict', dict(['w', tensorPickle('0', 4, [4])])]), '.'), 'a/data/0': data }));
+    assert.deepEqual([tensors.map((tensor) => tensor.name), opaque?.map((entry) => entry.name)], [['w'], ['rng']]);
+  });
+
   test('lists that hold one another a billion times are walked once', () => {
     let bomb: Uint8Array = concat(']', binput(0), '0');
     for (let i = 0; i < 40; i++) bomb = concat(bomb, ']', '(', `h${String.fromCharCode(i)}`.repeat(10), 'e', binput(i + 1), '0');
