@@ -1,6 +1,7 @@
 import { CheckpointError } from '../../errors';
 import { shownName } from '../names';
-import { ARRAY_TYPE, HeaderReader, isScalarType, scalarBytes, TEXT_TYPE } from './reader';
+import type { HeaderReader} from './reader';
+import { ARRAY_TYPE, isScalarType, scalarBytes, TEXT_TYPE } from './reader';
 
 /** Elements of texts and arrays that are stepped over one by one: the largest vocabularies have under a million. */
 const MAX_STEPPED = 2 ** 24;
