@@ -35,7 +35,7 @@ export async function exactCut(opened: OpenModel, { sparsity, threshold, ids }: 
     selected = Math.min(roundHalfEven(sparsity * elements), elements - nan);
     // Nothing more is pruned than what is zero already: the threshold is 0, as the plan says too.
     if (selected > zeros) {
-      const selection = await selectExact(scope.map(({ info }) => ({ histogram: opened.scans.get(info.name)!.histogram, refine: async (keys) => await refine(opened, info.name, keys, tools) })), selected);
+      const selection = await selectExact(scope.map(({ info }) => ({ get histogram() { return opened.scans.get(info.name)!.histogram; }, refine: async (keys) => await refine(opened, info.name, keys, tools) })), selected);
       limit = selection.threshold;
       scope.forEach(({ info }, i) => atMost.set(info.name, selection.counts[i].less + selection.counts[i].equal));
     }

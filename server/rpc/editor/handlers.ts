@@ -2,6 +2,7 @@
 import path from 'node:path';
 import type { IoMode } from '../../core/bytes/byteSource';
 import { CheckpointError } from '../../core/errors';
+import { HistogramBudget } from '../../core/stats/histogramBudget';
 import type { WorkerPool } from '../../core/workers/contract';
 import { structureTensor } from '../../core/workers/tensorTasks';
 import type { Curve, Facts, HistogramBars } from '../../protocol/editor';
@@ -11,7 +12,6 @@ import { sentenceOf } from '../sentences';
 import { exactCut, MAX_NODES, sourceOf } from './cut';
 import { barsOf, encodeCurve } from './numbers';
 import { OpenModels, type OpenModel } from './openModels';
-import { HistogramBudget } from './scanStore';
 import { locate, rowsOf } from './tree';
 import { elementsOf, type ViewTensor } from './view';
 

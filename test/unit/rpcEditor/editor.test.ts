@@ -7,7 +7,7 @@ import { makePool } from '../../../server/core/workers/pool';
 import type { WorkerPool } from '../../../server/core/workers/contract';
 import { makeHandlers } from '../../../server/rpc/editor/handlers';
 import { encodeCurve, grid } from '../../../server/rpc/editor/numbers';
-import { HistogramBudget } from '../../../server/rpc/editor/scanStore';
+import { HistogramBudget } from '../../../server/core/stats/histogramBudget';
 import { GRID_MAX, GRID_MIN, GRID_POINTS, type EditorEvent, type EditorMethod, type Params, type Result } from '../../../server/protocol/editor';
 
 /** Seeded values in [-1, 1), a tenth of them zero. */
