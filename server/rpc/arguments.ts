@@ -5,7 +5,7 @@ import type { Arguments, Flag } from './verbs/contract';
 export const commonFlags: readonly (Flag & { readonly hidden?: true })[] = [
   { name: 'json', value: null, help: 'print one JSON document to stdout and nothing else there' },
   { name: 'force', value: null, help: 'replace what is already at the target' },
-  { name: 'io', value: 'auto|mmap|pread', help: 'how files are reached (default: auto)' },
+  { name: 'io', value: 'auto|mmap|pread', help: 'how files are reached (default: auto, which reads them here)' },
   { name: 'threads', value: 'N', help: 'threads for scanning and for the CPU provider (default: all cores)' },
   { name: 'data', value: 'FOLDER', help: 'folder with the benchmark texts (default: $WINNOW_DATA)' },
   { name: 'verbose', value: null, help: 'more words on stderr, and the stack of an error' },

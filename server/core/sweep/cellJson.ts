@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError } from '../errors';
@@ -6,6 +5,7 @@ import { dtypes } from '../tensor/dtype';
 import type { DType } from '../tensor/dtype';
 import { scopes } from '../pruning/contract';
 import { providers } from '../runtime/contract';
+import { partialPath } from '../temporaries';
 import type { CellResult, CellSpecification, FinishedCell } from './contract';
 
 const NOT_FINITE: Readonly<Record<string, number>> = { NaN: Number.NaN, Infinity, '-Infinity': -Infinity };
@@ -20,7 +20,7 @@ export const fromJson = (text: string): unknown =>
 
 /** Writes beside and renames, so that a reader sees the old file or the whole new one. */
 export function writeWhole(target: string, bytes: string | Uint8Array): void {
-  const beside = `${target}.${process.pid}-${randomBytes(4).toString('hex')}.partial`;
+  const beside = partialPath(target);
   try {
     writeFileSync(beside, bytes);
     renameSync(beside, target);

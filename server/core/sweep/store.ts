@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError } from '../errors';
+import { removeTemporaries } from '../temporaries';
 import { fromJson, lossesPath, readLosses, toJson, writeWhole } from './cellJson';
 import type { CellResult, CellSpecification, FinishedCell } from './contract';
 import { cellFileName, setupDifferences } from './plan';
@@ -14,7 +15,7 @@ import type { SweepSetup } from './plan';
  *     cells/<name>-<address>.losses.f32         its losses, Float32 little endian
  *     cells/<name>-<address>.result.json        written last: where it is, the cell is finished
  *
- * Everything is written beside and renamed, so a kill leaves at most a `.partial` file, which the next start removes.
+ * Everything is written beside and renamed, so a kill leaves at most temporaries, which the next start removes.
  */
 export interface StoreHeader {
   readonly version: 1;
@@ -26,23 +27,6 @@ export interface StoreHeader {
 
 const HEADER = 'sweep.json';
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** Removes what killed processes left: `*.<pid>-*.partial` files and `.scratch-<pid>-*` folders of processes that are gone. */
-function sweepOut(folder: string): void {
-  for (const name of readdirSync(folder)) {
-    const pid = /\.(\d+)-[0-9a-f]+\.partial$/.exec(name)?.[1] ?? /^\.scratch-(\d+)-/.exec(name)?.[1];
-    if (pid !== undefined && !alive(Number(pid))) rmSync(path.join(folder, name), { recursive: true, force: true });
-  }
-}
 
 function readHeader(folder: string): StoreHeader | null {
   const file = path.join(folder, HEADER);
@@ -79,11 +63,12 @@ export class SweepStore {
           throw new CheckpointError('sweep-differs', { file: folder, key }, `${differing.join(', ')} differ; ${key} was ${JSON.stringify(header.setup[key as keyof SweepSetup])}, now ${JSON.stringify(setup[key as keyof SweepSetup])}`);
         }
         mkdirSync(path.join(folder, 'cells'), { recursive: true });
-        sweepOut(folder);
-        sweepOut(path.join(folder, 'cells'));
+        removeTemporaries(folder);
+        removeTemporaries(path.join(folder, 'cells'));
         return new SweepStore(folder, header);
       }
       // The first start was killed before its header, or --force asks for a fresh one: only our own files go.
+      removeTemporaries(folder);
       rmSync(path.join(folder, 'cells'), { recursive: true, force: true });
     }
     mkdirSync(path.join(folder, 'cells'), { recursive: true });

@@ -5,6 +5,7 @@ import { CheckpointError } from '../../core/errors';
 import { lossesPath, parseSpecification, writeCell } from '../../core/sweep/cellJson';
 import { runCell } from '../../core/sweep/runCell';
 import { Workshop } from '../../core/sweep/workshop';
+import { removeTemporaries } from '../../core/temporaries';
 import { makePool } from '../../core/workers/pool';
 import { sweepCellJson } from '../sweepJson';
 import { cellLabel, perplexity } from '../sweepWords';
@@ -30,6 +31,7 @@ export const cell: Verb<'cell'> = {
     if (statSync(file).size > MAX_SPECIFICATION_BYTES) throw new CheckpointError('bad-specification', { file }, 'it is too long for a specification');
     const specification = parseSpecification(readFileSync(file, 'utf8'), file);
     mkdirSync(path.dirname(out), { recursive: true });
+    removeTemporaries(path.dirname(out));
     const pool = makePool({ threads: context.threads });
     const workshop = new Workshop({ pool, io: context.io, scratch: path.dirname(out) });
     try {
