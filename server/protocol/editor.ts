@@ -139,6 +139,8 @@ export interface EditorMethods {
   dismissJob: { params: { id: string }; result: Record<string, never> };
   /** A finished or running sweep's store, summarised. */
   sweepResult: { params: { dir: string }; result: SweepJson };
+  /** The same as a table: what `winnow report` writes as CSV. */
+  sweepTable: { params: { dir: string }; result: { csv: string } };
 }
 export type EditorMethod = keyof EditorMethods;
 export type Params<M extends EditorMethod> = EditorMethods[M]['params'];

@@ -136,10 +136,15 @@ export interface SweepCellJson {
   bytes: { dense: number; deflate: number; bitmask: number; csr: number };
   /** Of the baseline: against itself, a control that must say `no difference`. */
   runtime: RuntimeJson | null;
+  /** Why there is no `runtime` though it was asked for, e.g. both models do not fit into memory at once. */
+  runtimeProblem: ProblemJson | null;
   seconds: number;
   /** Why there is no value, e.g. a NaN perplexity. */
   problem: ProblemJson | null;
 }
+
+/** One sentence in Markdown; the only markup is `**`. `benchmark` null: of all texts. */
+export interface FindingJson { benchmark: string | null; text: string }
 
 export interface SweepJson {
   checkpoint: string;
@@ -154,6 +159,8 @@ export interface SweepJson {
   /** What each text was: numbers of two texts are never compared. */
   texts: { benchmark: string; tokens: number; scoredTokens: number; windows: number; textSha256: string }[];
   cells: SweepCellJson[];
+  /** What the numbers say. */
+  findings: FindingJson[];
 }
 
 export interface CompareJson {

@@ -6,7 +6,7 @@ export type CallEngine = <M extends EditorMethod>(method: M, params: Params<M>, 
 
 /** Every method with where it goes; the compiler sees to it that none is forgotten. */
 const places: Readonly<Record<EditorMethod, 'engine' | 'server'>> = {
-  inspect: 'engine', rows: 'engine', locate: 'engine', scan: 'engine', curves: 'engine', histogram: 'engine', cut: 'engine', inspectFull: 'engine', catalog: 'engine', sweepResult: 'engine',
+  inspect: 'engine', rows: 'engine', locate: 'engine', scan: 'engine', curves: 'engine', histogram: 'engine', cut: 'engine', inspectFull: 'engine', catalog: 'engine', sweepResult: 'engine', sweepTable: 'engine',
   startJob: 'server', jobs: 'server', cancelJob: 'server', dismissJob: 'server',
 };
 export const methods = Object.keys(places) as readonly EditorMethod[];

@@ -1,4 +1,4 @@
-import type { RuntimeJson, SweepCellJson } from '../protocol/verbs';
+import type { SweepCellJson } from '../protocol/verbs';
 import { printable } from './progressBar';
 import * as words from '../core/report/words';
 
@@ -22,8 +22,8 @@ export function against(cell: SweepCellJson, margin: number): string {
   return words.ratio({ value: toNumber(value), low: toNumber(low), high: toNumber(high) }, cell.verdict === 'no difference' ? margin : null);
 }
 
-export function runtimeWords(runtime: RuntimeJson | null): string {
-  if (!runtime) return '';
+export function runtimeWords({ runtime, runtimeProblem }: SweepCellJson): string {
+  if (!runtime) return runtimeProblem?.code ?? '';
   const { value, low, high } = runtime.ratio;
   return words.timeRatio({ value: toNumber(value), low: toNumber(low), high: toNumber(high) }, runtime.verdict);
 }

@@ -17,6 +17,6 @@ export function cellsTable(topic: Topic, margin: number): HTMLElement {
         h('td', { class: 'num', title: cell.problem ? `${cell.problem.code}: ${cell.problem.detail}` : null }, h('span', { class: 'value' }, text.value), text.error ? h('span', { class: 'error' }, ` ${text.error}`) : null),
         h('td', { class: `num verdict-${(cell.verdict ?? 'none').replace(' ', '-')}` }, againstDense(cell, margin)),
         h('td', { class: 'num' }, formatBytes(isBaseline(cell) ? cell.bytes.dense : cell.bytes.bitmask)),
-        h('td', { class: 'num' }, timeText(cell)));
+        h('td', { class: 'num', title: cell.runtimeProblem?.detail ?? null }, timeText(cell)));
     })));
 }

@@ -83,6 +83,8 @@ export interface CellResult {
   readonly evaluation: Omit<Evaluation, 'losses'> | null;
   readonly bytes: CellSizes;
   readonly runtime: CellRuntime | null;
+  /** Why there is no `runtime` though the cell asks for it; null where there is one. Absent in results of earlier versions. */
+  readonly runtimeProblem?: Problem | null;
   readonly seconds: number;
   readonly problem: Problem | null;
 }

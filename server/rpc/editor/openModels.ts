@@ -9,10 +9,11 @@ import { runJob, type Progress } from '../../core/job';
 import type { Model } from '../../core/models/contract';
 import { openModel } from '../../core/models/openModel';
 import type { HistogramBudget } from '../../core/stats/histogramBudget';
+import { emptyMoments, mergeMoments } from '../../core/stats/moments';
 import { scanModel } from '../../core/stats/scan';
 import type { StatsNumbers } from '../../protocol/verbs';
 import type { WorkerAnswers, WorkerPool } from '../../core/workers/contract';
-import { mergeAll, statsNumbers } from './numbers';
+import { statsNumbers } from '../statsNumbers';
 import { ScanStore } from './scanStore';
 import { bytesOf, makeView, type ModelView, type ViewTensor } from './view';
 
@@ -41,7 +42,7 @@ export class OpenModel {
     if (known) return known;
     const moments = tensors.map(({ info }) => this.scans.moments(info.name));
     if (tensors.length === 0 || moments.some((m) => m === null)) return null;
-    const numbers = statsNumbers(mergeAll(moments.map((m) => m!)));
+    const numbers = statsNumbers({ moments: moments.map((m) => m!).reduce(mergeMoments, emptyMoments), above: null });
     this.numbers.set(key, numbers);
     return numbers;
   };

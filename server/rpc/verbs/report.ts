@@ -4,7 +4,7 @@ import { CheckpointError } from '../../core/errors';
 import { reportCsv } from '../../core/report/csv';
 import { findings } from '../../core/report/findings';
 import { reportMarkdown } from '../../core/report/markdown';
-import { perplexityPlot, sizePlot, timePlot } from '../../core/report/plots';
+import { perplexityPlot, sizePlots, timePlot } from '../../core/report/plots';
 import { benchmarkName, benchmarksOf } from '../../core/report/series';
 import { writeWhole } from '../../core/sweep/cellJson';
 import { encodeJson } from '../encode';
@@ -36,9 +36,11 @@ export const report: Verb<'report'> = {
       return path.basename(`${stem}${suffix}`);
     };
     const benchmarks = benchmarksOf(summary);
-    const slug = (benchmark: string): string => benchmarks.length === 1 ? '' : `-${benchmarkName(benchmark).replace(/[^\w.-]+/g, '_').slice(0, 60)}`;
-    const perplexity = benchmarks.map((benchmark) => ({ benchmark, file: add(`-perplexity${slug(benchmark)}.svg`, perplexityPlot(summary, benchmark)) }));
-    const size = add('-size.svg', sizePlot(summary)), timed = timePlot(summary);
+    // Part of a file name, where there are several of a kind.
+    const slug = (name: string, count: number): string => count === 1 ? '' : `-${name.replace(/[^\w.-]+/g, '_').slice(0, 60)}`;
+    const perplexity = benchmarks.map((benchmark) => ({ benchmark, file: add(`-perplexity${slug(benchmarkName(benchmark), benchmarks.length)}.svg`, perplexityPlot(summary, benchmark)) }));
+    const size = sizePlots(summary).map(({ label, svg }, _, all) => ({ label, file: add(`-size${slug(label, all.length)}.svg`, svg) }));
+    const timed = timePlot(summary);
     const time = timed === null ? null : add('-time.svg', timed);
     files.set(out, reportMarkdown(summary, { perplexity, size, time }));
     add('.csv', reportCsv(summary));
@@ -48,7 +50,7 @@ export const report: Verb<'report'> = {
       writeWhole(file, text);
       yield { stage: 'report', done: ++done, total: files.size, unit: 'files' };
     }
-    return { out, files: [...files.keys()], findings: findings(summary) };
+    return { out, files: [...files.keys()], findings: findings(summary).map(({ text }) => text) };
   },
   text: ({ findings: said, files }) => [...said.map((sentence) => sentence.replaceAll('**', '')), ...(said.length > 0 ? [''] : []), ...files.map(printable)].join('\n'),
 };

@@ -74,7 +74,7 @@ function sweepText(output: SweepJson): string {
   const many = new Set(output.cells.map((cell) => cell.benchmark)).size > 1;
   const rows = output.cells.map((cell) => [
     cellLabel(cell), ...(many ? [printable(cell.benchmark)] : []), percentOf(cell.achieved), perplexity(cell), against(cell, setup.margin),
-    formatBytes(cell.bytes.dense), formatBytes(cell.bytes.deflate), formatBytes(cell.bytes.bitmask), formatBytes(cell.bytes.csr), runtimeWords(cell.runtime),
+    formatBytes(cell.bytes.dense), formatBytes(cell.bytes.deflate), formatBytes(cell.bytes.bitmask), formatBytes(cell.bytes.csr), runtimeWords(cell),
   ]);
   const titles = ['method', ...(many ? ['text'] : []), 'pruned', 'perplexity', 'against dense', 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
   return [
