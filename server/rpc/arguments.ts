@@ -1,4 +1,5 @@
 import { CheckpointError } from '../core/errors';
+import { editDistance } from '../language/nearest';
 import type { Arguments, Flag } from './verbs/contract';
 
 /** Flags that every verb takes. `--progress-file` is for jobs of the editor and is not shown. */
@@ -15,22 +16,6 @@ export const commonFlags: readonly (Flag & { readonly hidden?: true })[] = [
 ];
 
 const usage = (detail: string): CheckpointError => new CheckpointError('usage', {}, detail);
-
-/** Edits that turn `a` into `b` (insert, delete, replace, swap of neighbours). */
-export function editDistance(a: string, b: string): number {
-  let before: number[] = [], above = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      let best = Math.min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, before[j - 2] + 1);
-      row.push(best);
-    }
-    before = above;
-    above = row;
-  }
-  return above[b.length];
-}
 
 /** The known names nearest to a word that is none of them, best first; empty when none is near. */
 export function nearMatches(word: string, known: readonly string[]): string[] {

@@ -66,6 +66,12 @@ export interface Benchmark {
   readonly note: string | null;
 }
 
+/** How `EvaluationRequest.benchmark` names a file. */
+export const TEXT_PREFIX = 'text:';
+
+/** The text as a person calls it: a benchmark's id, or the file's name on whatever system it was named. */
+export const benchmarkName = (benchmark: string): string => benchmark.startsWith(TEXT_PREFIX) ? benchmark.slice(benchmark.search(/[^/\\]*$/)) : benchmark;
+
 /** Everything that makes two perplexities comparable; the type makes it impossible to drop a part. */
 export interface EvaluationSetup {
   readonly benchmark: string;

@@ -4,14 +4,12 @@ import { CheckpointError } from '../errors';
 import type { Architecture, Model } from '../models/contract';
 import { dtypes } from '../tensor/dtype';
 import { readBenchmark } from './benchmarks';
+import { TEXT_PREFIX } from './contract';
 import type { EvaluationRequest, PreparedText, Tokenizer, Window } from './contract';
 import { findProtocol } from './protocols';
 import { joinRows, readTextFile } from './text';
 import { loadTokenizer } from './tokenizer';
 import { scoredTokens } from './windows';
-
-/** How `EvaluationRequest.benchmark` names a file. */
-export const TEXT_PREFIX = 'text:';
 
 /** An architecture that can be evaluated. */
 export type Evaluable = Architecture & { readonly buildGraph: NonNullable<Architecture['buildGraph']> };

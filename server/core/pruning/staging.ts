@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { CheckpointError } from '../errors';
 import { announceTemporary, hostPart, isProcessAlive } from '../temporaries';
-import { exchangePaths } from './exchangePaths';
+import { exchangePaths } from '../bytes/exchangePaths';
 
 /** `.<name>.winnow-<host>-<pid>-<random>.tmp`: who is writing is in the name, so that leftovers of the dead are known. */
 const stagedName = /^\.(.+)\.winnow-([A-Za-z0-9_]*)-(\d+)-[0-9a-f]{8}\.(tmp|old)$/;

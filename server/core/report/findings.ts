@@ -1,6 +1,7 @@
+import { benchmarkName } from '../evaluation/contract';
 import { isBaseline } from '../sweep/summary';
 import type { SummaryCell, SweepSummary } from '../sweep/summary';
-import { benchmarkName, benchmarksOf, pruned, seriesOf } from './series';
+import { benchmarksOf, pruned, seriesOf } from './series';
 import type { CellSeries } from './series';
 import * as words from './words';
 

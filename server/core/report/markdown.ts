@@ -1,7 +1,8 @@
+import { benchmarkName } from '../evaluation/contract';
 import { isBaseline } from '../sweep/summary';
 import type { SummaryCell, SweepSummary } from '../sweep/summary';
 import { findings } from './findings';
-import { benchmarkName, benchmarksOf, methodLabel, pruned } from './series';
+import { benchmarksOf, methodLabel, pruned } from './series';
 import * as words from './words';
 
 /** Names out of files stay text: no markup, no new cell, no new line. */

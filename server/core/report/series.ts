@@ -10,9 +10,6 @@ export interface CellSeries {
   readonly cells: readonly SummaryCell[];
 }
 
-/** The text as a person calls it. */
-export const benchmarkName = (benchmark: string): string => benchmark.startsWith('text:') ? benchmark.slice(benchmark.search(/[^/\\]*$/)) : benchmark;
-
 export const methodLabel = ({ result: { specification: { method, scope, pattern } } }: SummaryCell): string =>
   [method, scope, ...(pattern === 'unstructured' ? [] : [patternText(pattern)])].join(', ');
 

@@ -1,11 +1,12 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError } from '../../core/errors';
+import { benchmarkName } from '../../core/evaluation/contract';
 import { reportCsv } from '../../core/report/csv';
 import { findings } from '../../core/report/findings';
 import { reportMarkdown } from '../../core/report/markdown';
 import { perplexityPlot, sizePlots, timePlot } from '../../core/report/plots';
-import { benchmarkName, benchmarksOf } from '../../core/report/series';
+import { benchmarksOf } from '../../core/report/series';
 import { writeWhole } from '../../core/sweep/cellJson';
 import { encodeJson } from '../encode';
 import { printable } from '../progressBar';

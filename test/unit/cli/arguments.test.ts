@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CheckpointError } from '../../../server/core/errors';
-import { editDistance, nearMatches, parseArguments } from '../../../server/rpc/arguments';
+import { editDistance } from '../../../server/language/nearest';
+import { nearMatches, parseArguments } from '../../../server/rpc/arguments';
 
 const flags = [
   { name: 'sparsity', value: 'S', help: '' }, { name: 'json', value: null, help: '' }, { name: 'include', value: 'GLOB', many: true as const, help: '' },
