@@ -18,6 +18,9 @@ export const GRID_POINTS = 256;
 export const GRID_MIN = 2 ** -24;
 export const GRID_MAX = 2 ** 8;
 
+/** Nodes asked about in one call: as many curves, in base64 and with their ids, as go into the 256 KiB that a message may have. */
+export const MAX_IDS = 300;
+
 export interface Facts {
   name: string;
   path: string;
@@ -123,7 +126,7 @@ export interface EditorMethods {
   locate: { params: { path: string; id: NodeId; expanded: NodeId[]; filter: string; sort: 'file' | 'parameters' | 'name' }; result: { id: NodeId; group: NodeId | null; index: number | null } };
   /** One exact pass over the file. Progress comes as `scanProgress`. Answered from the cache when nothing changed. */
   scan: { params: { path: string }; result: { seconds: number; bytes: number; cached: boolean } };
-  /** Curves of at most 500 nodes a call. */
+  /** Curves of at most MAX_IDS nodes a call. */
   curves: { params: { path: string; ids: NodeId[] }; result: { curves: Curve[] } };
   /** Histogram of one node in at most `bars` bars. */
   histogram: { params: { path: string; id: NodeId; bars: number }; result: HistogramBars };

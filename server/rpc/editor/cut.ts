@@ -9,13 +9,11 @@ import { tensorSource } from '../../core/workers/slices';
 import { pruneScope } from '../../core/pruning/pruneScope';
 import { roundHalfEven } from '../../core/pruning/rounding';
 import { selectExact } from '../../core/pruning/selectExact';
-import type { Cut, Params } from '../../protocol/editor';
+import { MAX_IDS, type Cut, type Params } from '../../protocol/editor';
 import { num } from '../encode';
 import type { OpenModel } from './openModels';
 import { elementsOf, type ViewTensor } from './view';
 
-/** Nodes answered in one message. */
-export const MAX_NODES = 500;
 /** Inner counts of coarse bins kept in memory, as (value, count) pairs of 16 bytes. */
 const MAX_REFINED_PAIRS = 4 << 20;
 
@@ -47,7 +45,7 @@ export async function exactCut(opened: OpenModel, { sparsity, threshold, ids }: 
   };
   if (threshold !== null) selected = await sumOf(scope.map(({ info }) => info.name), countOf);
   const nodes: Cut['nodes'] = [];
-  for (const id of ids.slice(0, MAX_NODES)) {
+  for (const id of ids.slice(0, MAX_IDS)) {
     const tensors: readonly ViewTensor[] = opened.view.tensorsOf(id) ?? [], total = elementsOf(tensors);
     nodes.push({ id, fraction: total > 0 ? (await sumOf(tensors.map(({ info }) => info.name), countOf)) / total : null });
   }
