@@ -75,7 +75,7 @@ export interface CellResult {
   readonly fingerprint: string;
   readonly winnow: string;
   readonly model: CellModel;
-  /** Zeros in scope / weights in scope, and zeros / all parameters. */
+  /** Zeros in scope over weights in scope, and over all parameters. */
   readonly achieved: number | null;
   readonly achievedTotal: number | null;
   readonly threshold: number | null;

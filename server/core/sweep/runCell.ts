@@ -64,24 +64,22 @@ async function* timeAgainstBaseline(cell: CellSpecification, workshop: Workshop,
   }
 }
 
-/** Zeros in scope and over all parameters, each parameter counted once however often it is stored. */
+/** Zeros in scope, over the weights in scope and over all parameters, as `prune` counts them: each parameter once, however often it is stored. */
 function countZeros(model: Model, cell: CellSpecification, weights: PrunedWeights, scans: ReadonlyMap<string, TensorScan>): { model: CellModel; achieved: number | null; achievedTotal: number | null } {
   const copies = copiesOf(model), stored = new Set(model.checkpoint.tensors.map(({ name }) => name));
   const scope = new Set(pruneScope(model, cell).tensors.map(({ info }) => info.name));
   const after = new Map(weights.plan?.tensors.map((tensor) => [tensor.name, tensor.zerosAfter]));
-  let parameters = 0, prunableParameters = 0, scopeParameters = 0, zeros = 0, scopeZeros = 0;
+  let parameters = 0, prunableParameters = 0, scopeParameters = 0, scopeZeros = 0;
   model.checkpoint.tensors.forEach((info, i) => {
     if (!model.roles[i].parameter || (copies.get(info.name) ?? [info.name]).find((copy) => stored.has(copy)) !== info.name) return;
-    const zero = after.get(info.name) ?? scans.get(info.name)!.moments.zeros;
     parameters += info.elements;
-    zeros += zero;
     if (model.roles[i].prunable) prunableParameters += info.elements;
     if (!scope.has(info.name)) return;
     scopeParameters += info.elements;
-    scopeZeros += zero;
+    scopeZeros += after.get(info.name) ?? scans.get(info.name)!.moments.zeros;
   });
   return {
     model: { name: model.checkpoint.name, architecture: model.architecture?.id ?? null, parameters, scopeParameters, prunableParameters },
-    achieved: scopeParameters === 0 ? null : scopeZeros / scopeParameters, achievedTotal: parameters === 0 ? null : zeros / parameters,
+    achieved: scopeParameters === 0 ? null : scopeZeros / scopeParameters, achievedTotal: parameters === 0 ? null : scopeZeros / parameters,
   };
 }

@@ -80,6 +80,8 @@ test('what a sweep evaluates is what prune writes: masked in the graph, by rows 
     assert.notDeepEqual(losses, finished[0].losses);
     assert.equal(result.bytes.dense, written.bytes);
     assert.ok(Math.abs(result.achieved! - result.specification.level) < 1e-4);
+    // Zeros in scope, in both: `prune` says the same of what it writes.
+    assert.ok(Math.abs(result.achievedTotal! - result.achieved! * result.model.scopeParameters / result.model.parameters) < 1e-12);
     assert.ok(result.bytes.deflate < finished[0].result.bytes.deflate && result.bytes.bitmask < result.bytes.dense);
   }
 });
