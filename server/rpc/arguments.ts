@@ -109,5 +109,9 @@ export function parseArguments(words: readonly string[], flags: readonly Flag[])
       while (flag.many && i + 1 < words.length && !isFlag(words[i + 1])) values.push(words[++i]);
     }
   }
+  // An unset variable of a script: as a path it would mean the folder one happens to be in.
+  const unset = [...given].find(([, values]) => values.includes(''));
+  if (unset) throw usage(`--${unset[0]} is empty`);
+  if (positional.includes('')) throw usage('a word is empty');
   return new ParsedArguments(positional, given);
 }

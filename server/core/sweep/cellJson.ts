@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { readWhole } from '../bytes/readWhole';
 import { CheckpointError } from '../errors';
 import { dtypes } from '../tensor/dtype';
 import type { DType } from '../tensor/dtype';
@@ -39,11 +40,14 @@ export function writeCell(resultPath: string, { result, losses }: FinishedCell):
   writeWhole(resultPath, toJson(result));
 }
 
+/** Two billion scored tokens. */
+const MAX_LOSSES_BYTES = 2 ** 33;
+
 /** The losses beside a RESULT.json, or null when the cell has none. @throws CheckpointError `store-broken` */
 export function readLosses(resultPath: string, result: CellResult): Float32Array | null {
   if (result.evaluation === null) return null;
   const file = lossesPath(resultPath);
-  const bytes = readFileSync(file);
+  const bytes = readWhole(file, MAX_LOSSES_BYTES);
   if (bytes.byteLength !== 4 * result.evaluation.scoredTokens) throw new CheckpointError('store-broken', { file }, `${bytes.byteLength} bytes for ${result.evaluation.scoredTokens} losses`);
   return new Float32Array(Uint8Array.from(bytes).buffer);
 }

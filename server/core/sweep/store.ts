@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { readWholeText } from '../bytes/readWhole';
 import { CheckpointError } from '../errors';
 import { removeTemporaries } from '../temporaries';
 import { fromJson, lossesPath, readLosses, toJson, writeWhole } from './cellJson';
@@ -32,11 +33,11 @@ function readHeader(folder: string): StoreHeader | null {
   const file = path.join(folder, HEADER);
   if (!existsSync(file)) return null;
   try {
-    const header = fromJson(readFileSync(file, 'utf8')) as StoreHeader;
+    const header = fromJson(readWholeText(file, MAX_JSON_BYTES)) as StoreHeader;
     if (header?.version !== 1 || typeof header.setup !== 'object' || header.setup === null || typeof header.setup.fingerprint !== 'string') throw new Error('not the header of a sweep');
     return header;
   } catch (error) {
-    throw new CheckpointError('store-broken', { file }, error instanceof Error ? error.message : '', { cause: error });
+    throw new CheckpointError('store-broken', { file }, error instanceof CheckpointError ? error.detail : error instanceof Error ? error.message : '', { cause: error });
   }
 }
 
@@ -109,7 +110,9 @@ export class SweepStore {
     if (!existsSync(file)) return null;
     try {
       return readFinished(file);
-    } catch {
+    } catch (error) {
+      // A disk or permission that refuses says nothing about the result: only a broken one goes.
+      if (error instanceof CheckpointError && error.code === 'not-readable') throw error;
       rmSync(file, { force: true });
       rmSync(lossesPath(file), { force: true });
       return null;
@@ -132,9 +135,7 @@ export class SweepStore {
 
 /** Reads a RESULT.json and its losses. @throws CheckpointError `store-broken`, and what reading throws */
 export function readFinished(file: string): FinishedCell {
-  const bytes = readFileSync(file);
-  if (bytes.byteLength > MAX_JSON_BYTES) throw new CheckpointError('store-broken', { file }, `${bytes.byteLength} bytes`);
-  const result = fromJson(bytes.toString('utf8')) as CellResult;
+  const result = fromJson(readWholeText(file, MAX_JSON_BYTES)) as CellResult;
   if (result?.version !== 1 || typeof result.specification !== 'object' || typeof result.bytes !== 'object' || typeof result.fingerprint !== 'string') throw new CheckpointError('store-broken', { file }, 'not the result of a cell');
   return { result, losses: readLosses(file, result) };
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { lstatSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError } from '../../core/errors';
 import { benchmarkName } from '../../core/evaluation/contract';
@@ -28,8 +28,6 @@ export const report: Verb<'report'> = {
     const given = args.text('out');
     if (given !== undefined && !/\.(md|markdown)$/i.test(given)) throw new CheckpointError('usage', {}, `--out is a Markdown file, e.g. report.md, not \`${given}\``);
     const out = given === undefined ? path.join(folder, 'report.md') : path.resolve(context.cwd, given);
-    if (existsSync(out) && statSync(out).isDirectory()) throw new CheckpointError('target-exists', { file: out }, 'it is a folder');
-    mkdirSync(path.dirname(out), { recursive: true });
     const stem = out.replace(/\.\w+$/, '');
     const files = new Map<string, string>();
     const add = (suffix: string, text: string): string => {
@@ -46,6 +44,13 @@ export const report: Verb<'report'> = {
     files.set(out, reportMarkdown(summary, { perplexity, size, time }));
     add('.csv', reportCsv(summary));
     add('.json', `${encodeJson(sweepJson(summary))}\n`);
+    // Beside the sweep these are earlier reports; elsewhere they may be anyone's (`--out config.md` would take config.json).
+    for (const file of files.keys()) {
+      const there = lstatSync(file, { throwIfNoEntry: false });
+      if (there?.isDirectory()) throw new CheckpointError('target-exists', { file }, 'it is a folder');
+      if (there && !context.force && stem !== path.join(folder, 'report')) throw new CheckpointError('target-exists', { file }, '');
+    }
+    mkdirSync(path.dirname(out), { recursive: true });
     let done = 0;
     for (const [file, text] of files) {
       writeWhole(file, text);
