@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SweepCellJson, SweepJson } from '../../../server/protocol/verbs';
-import { againstDense, benchmarkName, methodName, ratioText, sentencesOf, timeText, topicsOf, valueText } from '../../../webview/sweep/model';
+import { againstDense, benchmarkName, methodName, ratioText, sentencesOf, timeText, timeTitle, topicsOf, valueText } from '../../../webview/sweep/model';
 
 const plain = (text: string): string => text.replaceAll(' ', ' ');
 
@@ -59,6 +59,9 @@ test('times and names', () => {
   assert.equal(timeText(dense), '');
   assert.equal(timeText(cell({})), '–');
   assert.equal(timeText(cell({ runtimeProblem: { code: 'out-of-memory', where: {}, detail: '' } })), 'none: out-of-memory');
+  const wide = cell({ runtime: { medianMs: 1, baselineMedianMs: 1, ratio: { value: 0.914, low: 0.826, high: 1.07 }, verdict: 'not decided', margin: 0.05, pairs: 40, context: 64, threads: 2, provider: 'cpu' } });
+  assert.equal(timeText(wide), 'not decided');
+  assert.equal(timeTitle(wide), '−8.6 % (−17.4 … 7.0) in 40 pairs');
   assert.equal(timeText(cell({ level: 0, runtime: { medianMs: 1, baselineMedianMs: 1, ratio: { value: 1, low: 0.99, high: 1.01 }, verdict: 'no difference', margin: 0.02, pairs: 9, context: 64, threads: 2, provider: 'cpu' } })), 'control: no difference');
   assert.equal(benchmarkName('text:/home/me/moby.txt'), 'moby.txt');
   assert.equal(benchmarkName('text:moby.txt'), 'moby.txt');
