@@ -92,6 +92,8 @@ export interface EvalJson {
   tokensPerSecond: number;
   textSha256: string;
   tokenizer: string;
+  /** `<unk>` in the text: how often, and as how many tokens each; null where there is none. */
+  unknownWords: { count: number; tokensEach: number } | null;
   problems: ProblemJson[];
 }
 
