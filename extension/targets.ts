@@ -15,6 +15,7 @@ export function stemOf(checkpoint: string): string {
   return path.join(parent, path.basename(checkpoint).replace(/\.safetensors(\.index\.json)?$/i, ''));
 }
 
+/** True below `models--…/snapshots` of a Hugging Face cache. */
 export const isInHubCache = (file: string): boolean => path.resolve(file).split(path.sep).some((part, i, parts) => part === 'snapshots' && /^models--/.test(parts[i - 1] ?? ''));
 
 /**

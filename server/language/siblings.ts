@@ -5,7 +5,9 @@ import path from 'node:path';
 /** Weights as Winnow opens them today. The format registry is richer, but is not loaded for a look at names. */
 const WEIGHT_SUFFIXES = ['.safetensors', '.safetensors.index.json'] as const;
 
+/** True for names that weights or their index go by. */
 export const isWeightName = (name: string): boolean => WEIGHT_SUFFIXES.some((suffix) => name.toLowerCase().endsWith(suffix) && name.length > suffix.length);
+/** True for `*.winnow.yaml` and `*.winnow.yml`. */
 export const isRecipeName = (name: string): boolean => /\.winnow\.ya?ml$/i.test(name);
 
 /** At most this many names of one folder are looked at. */

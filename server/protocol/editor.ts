@@ -8,6 +8,7 @@
  */
 import type { InspectJson, JobProgressJson, Num, ProblemJson, StatsNumbers, SweepJson, CatalogJson } from './verbs';
 
+/** Told by the view with `hello`: a page of an earlier version is asked to reload. */
 export const PROTOCOL_VERSION = 1;
 
 /** Node of the tree: `all`, `prunable`, `g:<group>`, `t:<tensor name>`; or a heat cell `c:<role>|<layer>`. */

@@ -18,6 +18,7 @@ export interface TokenizerFiles {
   readonly config: Json;
 }
 
+/** A JSON object: neither null nor an array. */
 export const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const readText = (file: string): string => readWholeText(file, MAX_TOKENIZER_BYTES);

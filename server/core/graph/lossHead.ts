@@ -10,6 +10,7 @@ export interface DecoderInputs {
   readonly length: Value;
 }
 
+/** Declares `input_ids`, `positions` and `targets`, int64, (batch, length) and (batch, scored) twice. */
 export function decoderInputs(g: GraphBuilder): DecoderInputs {
   const inputIds = g.input('input_ids', 'I64', ['batch', 'length']);
   const positions = g.input('positions', 'I64', ['batch', 'scored']);

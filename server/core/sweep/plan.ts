@@ -115,6 +115,7 @@ export function cellFileName(cell: CellSpecification, fingerprint: string): stri
 /** What all cells of one store share; anything else would put numbers side by side that must not be compared. */
 export type SweepSetup = Omit<CellSpecification, 'version' | 'method' | 'scope' | 'pattern' | 'level' | 'benchmark' | 'dataFolder' | 'runtime'> & { readonly fingerprint: string };
 
+/** The part of a cell that it shares with all others of its store. */
 export function setupOf(cell: CellSpecification, fingerprint: string): SweepSetup {
   const { checkpoint, include, exclude, seed, protocol, context, stride, limit, provider, threads } = cell;
   return { checkpoint, include, exclude, seed, protocol, context, stride, limit, provider, threads, fingerprint };

@@ -44,6 +44,7 @@ function readHeader(folder: string): StoreHeader | null {
 /** True for a folder that a sweep was started in. */
 export const isSweepFolder = (folder: string): boolean => existsSync(path.join(folder, HEADER));
 
+/** The open folder of one sweep. */
 export class SweepStore {
   private constructor(readonly folder: string, readonly header: StoreHeader) {}
 

@@ -19,6 +19,11 @@ const MAX_REFINED_PAIRS = 4 << 20;
 
 interface Tools { readonly pool: WorkerPool; readonly io: IoMode; readonly signal: AbortSignal }
 
+/**
+ * The exact threshold and counts for a target sparsity of the prunable set (global scope), or for a threshold. Answers at most MAX_IDS nodes.
+ *
+ * @throws CheckpointError `usage` for both or neither, `bad-sparsity`, `cancelled`, and what reading throws
+ */
 export async function exactCut(opened: OpenModel, { sparsity, threshold, ids }: Params<'cut'>, tools: Tools): Promise<Cut> {
   if ((sparsity === null) === (threshold === null)) throw new CheckpointError('usage', {}, 'cut takes a sparsity or a threshold');
   if (sparsity !== null && !(sparsity >= 0 && sparsity <= 1)) throw new CheckpointError('bad-sparsity', { key: String(sparsity) }, `${sparsity} is not a fraction from 0 to 1`);
@@ -81,6 +86,7 @@ async function refine(opened: OpenModel, name: string, keys: readonly number[], 
   return answer;
 }
 
+/** Reaches a tensor by name. @throws CheckpointError `tensor-missing` */
 export function sourceOf(opened: OpenModel, name: string, io: IoMode): SliceSource {
   const info = opened.model.checkpoint.tensors.find((tensor) => tensor.name === name);
   if (!info) throw new CheckpointError('tensor-missing', { tensor: name }, 'no such tensor');

@@ -3,6 +3,7 @@ import type { TensorScan, MagnitudeHistogram } from '../../core/stats/contract';
 import { cumulativeCounts, logGrid, magnitudeOf } from '../../core/stats/histogram';
 import { GRID_MAX, GRID_MIN, GRID_POINTS } from '../../protocol/editor';
 
+/** The magnitudes that all curves share. */
 export const grid: Float64Array = logGrid(GRID_POINTS, GRID_MIN, GRID_MAX);
 
 /** Elements with |w| at or below each magnitude of the shared grid (see `cumulativeCounts` for its bound). */

@@ -22,6 +22,7 @@ const MAX_OPEN = 8;
 /** Stats of a file are trusted for this long: a scroll asks many times a second. */
 const CHECK_EVERY_MS = 500;
 
+/** One open checkpoint: headers, and what was scanned or read of it so far. */
 export class OpenModel {
   readonly scans: ScanStore;
   /** Answers that cost a pass over a tensor: inner counts of coarse bins, and the layout of zeros. */
@@ -79,6 +80,7 @@ export class OpenModel {
   }
 }
 
+/** All of them, the latest used last. */
 export class OpenModels {
   private readonly models = new Map<string, OpenModel>();
   private readonly checkedMs = new Map<string, number>();

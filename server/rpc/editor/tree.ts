@@ -14,6 +14,7 @@ const MAX_PARTS = 16;
 
 interface Line { readonly group: ViewGroup; readonly tensor: ViewTensor | null; readonly shown: number; readonly expanded: boolean }
 
+/** Rows [from, to) of the tree, at most MAX_ROWS, and how many there are in all. */
 export function rowsOf(view: ModelView, params: Params<'rows'>, statsOf: StatsOf): Result<'rows'> {
   const lines = layOut(view, params);
   const from = Math.max(0, Math.min(Math.trunc(params.from) || 0, lines.length)), to = Math.min(lines.length, Math.max(from, Math.trunc(params.to) || 0), from + MAX_ROWS);

@@ -16,6 +16,7 @@ export interface ModelView {
   tensorsOf(id: NodeId): readonly ViewTensor[] | null;
 }
 
+/** Id of a cell of the heatmap. */
 export const cellId = (role: string, layer: number): NodeId => `c:${role}|${layer}`;
 export const elementsOf = (tensors: readonly ViewTensor[]): number => tensors.reduce((sum, { info }) => sum + info.elements, 0);
 export const bytesOf = (tensors: readonly ViewTensor[]): number => tensors.reduce((sum, { info }) => sum + info.to - info.from, 0);
@@ -26,6 +27,7 @@ export function counted(tensors: readonly ViewTensor[]): readonly ViewTensor[] {
   return parameters.length > 0 ? parameters : tensors;
 }
 
+/** Lays a model out for the editor. Cheap: names and shapes only. */
 export function makeView(model: Model): ModelView {
   const stored = new Set(model.checkpoint.tensors.map(({ name }) => name));
   const copies = new Set<string>();

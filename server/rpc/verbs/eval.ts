@@ -19,6 +19,7 @@ const MAX_TOKENS = 2 ** 24;
 
 const usage = (detail: string): CheckpointError => new CheckpointError('usage', {}, detail);
 
+/** What to evaluate on, and how. */
 export const evaluationFlags: readonly Flag[] = [
   { name: 'benchmark', value: 'ID', help: `a named text: ${benchmarks.map((benchmark) => benchmark.id).join(', ')}` },
   { name: 'text', value: 'FILE', help: 'a UTF-8 text file, taken as it is' },
@@ -48,6 +49,7 @@ export function evaluationRequest(args: Arguments, context: Pick<VerbContext, 'c
   };
 }
 
+/** What `eval --json` prints: everything but the losses. */
 export function evalJson(evaluation: Evaluation): EvalJson {
   const { losses: _losses, ...rest } = evaluation;
   return {
