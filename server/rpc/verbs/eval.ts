@@ -3,7 +3,6 @@ import { CheckpointError } from '../../core/errors';
 import type { Evaluation, EvaluationRequest } from '../../core/evaluation/contract';
 import { evaluateModel, textBenchmark } from '../../core/evaluation/evaluate';
 import { benchmarks } from '../../core/evaluation/benchmarks';
-import { protocols } from '../../core/evaluation/protocols';
 import { openModel } from '../../core/models/openModel';
 import { providers } from '../../core/runtime/contract';
 import type { Provider } from '../../core/runtime/contract';
@@ -13,6 +12,7 @@ import { num, numOrNull, problemJson } from '../encode';
 import { printable } from '../progressBar';
 import { sentenceOf } from '../sentences';
 import type { Arguments, Flag, Verb, VerbContext } from './contract';
+import { windowFlags } from './flags';
 
 /** Longest context and largest count any flag may give; what a model allows is checked against its config. */
 const MAX_TOKENS = 2 ** 24;
@@ -23,11 +23,7 @@ const usage = (detail: string): CheckpointError => new CheckpointError('usage', 
 export const evaluationFlags: readonly Flag[] = [
   { name: 'benchmark', value: 'ID', help: `a named text: ${benchmarks.map((benchmark) => benchmark.id).join(', ')}` },
   { name: 'text', value: 'FILE', help: 'a UTF-8 text file, taken as it is' },
-  { name: 'protocol', value: 'ID', help: `how perplexity is computed: ${protocols.map((protocol) => protocol.id).join(', ')}` },
-  { name: 'context', value: 'N', help: 'tokens in a window (default: the protocol\'s)' },
-  { name: 'stride', value: 'N', help: 'tokens from one window to the next (default: the protocol\'s)' },
-  { name: 'limit', value: 'WINDOWS', help: 'run only the first windows' },
-  { name: 'provider', value: [...providers, 'auto'].join('|'), help: 'where it runs (default: auto)' },
+  ...windowFlags,
 ];
 
 /** Reads the flags of an evaluation. @throws CheckpointError `usage`, `unknown-provider` */
