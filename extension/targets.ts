@@ -22,6 +22,7 @@ export function stemOf(checkpoint: string): string {
   return path.join(parent, withoutSuffix(path.basename(checkpoint)));
 }
 
+/** True below `models--…/snapshots` of a Hugging Face cache. */
 export const isInHubCache = (file: string): boolean => path.resolve(file).split(path.sep).some((part, i, parts) => part === 'snapshots' && /^models--/.test(parts[i - 1] ?? ''));
 
 /**

@@ -1,16 +1,21 @@
-/** The page around a view: no inline script or style, everything from dist/, scripts by nonce. */
+/**
+ * The page around a view: no inline script or style, everything from dist/, by nonce. The toolkit reads the `csp-nonce`
+ * tag for the one empty style element it makes.
+ */
 import { randomBytes } from 'node:crypto';
 import * as vscode from 'vscode';
 
+/** The page of one view, with a nonce of its own. */
 export function webviewHtml(webview: vscode.Webview, extensionUri: vscode.Uri, view: 'inspector' | 'sweep', title: string): string {
   const nonce = randomBytes(18).toString('base64');
   const file = (name: string): string => webview.asWebviewUri(vscode.Uri.joinPath(extensionUri, 'dist', 'webview', name)).toString();
-  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src ${webview.cspSource}; font-src ${webview.cspSource}; img-src ${webview.cspSource} data:`;
+  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src ${webview.cspSource} 'nonce-${nonce}'; font-src ${webview.cspSource}; img-src ${webview.cspSource} data:`;
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="UTF-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta property="csp-nonce" content="${nonce}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="${file(`${view}.css`)}">
 <title>${escapeText(title)}</title>

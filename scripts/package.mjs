@@ -48,7 +48,7 @@ delete ortManifest.scripts;
 writeFileSync(ort, JSON.stringify(ortManifest, null, 2));
 
 const vsce = path.join(root, 'node_modules/@vscode/vsce/vsce');
-const result = spawnSync(process.execPath, [vsce, 'package', '--target', target, '--allow-missing-repository', '--skip-license', '--out', out], { cwd: stage, encoding: 'utf8' });
+const result = spawnSync(process.execPath, [vsce, 'package', '--target', target, '--allow-missing-repository', '--skip-license', '--no-rewrite-relative-links', '--out', out], { cwd: stage, encoding: 'utf8' });
 if (result.status !== 0) { console.error(result.stdout + result.stderr); throw new Error('vsce could not package the extension'); }
 rmSync(stage, { recursive: true, force: true });
 console.log(`> packaged ${path.relative(root, out)} for ${target}`);

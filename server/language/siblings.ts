@@ -5,11 +5,12 @@ import { folderNames, ownSuffixes, weightSuffixes } from './weightNames';
 
 const endsIn = (name: string, suffixes: readonly string[]): boolean => suffixes.some((suffix) => name.toLowerCase().endsWith(suffix) && name.length > suffix.length);
 
-/** Weights as Winnow opens them. */
+/** True for names that weights or their index go by. */
 export const isWeightName = (name: string): boolean => endsIn(name, weightSuffixes);
 
 /** Weights that make a folder a model: any tool may write a `.bin`, so those count by their full name only. */
 const isModelName = (name: string): boolean => endsIn(name, ownSuffixes) || (folderNames as readonly string[]).includes(name.toLowerCase());
+/** True for `*.winnow.yaml` and `*.winnow.yml`. */
 export const isRecipeName = (name: string): boolean => /\.winnow\.ya?ml$/i.test(name);
 
 /** At most this many names of one folder are looked at. */

@@ -98,6 +98,8 @@ export interface EvalJson {
   tokensPerSecond: number;
   textSha256: string;
   tokenizer: string;
+  /** `<unk>` in the text: how often, and as how many tokens each; null where there is none. */
+  unknownWords: { count: number; tokensEach: number } | null;
   problems: ProblemJson[];
 }
 
@@ -142,10 +144,15 @@ export interface SweepCellJson {
   bytes: { dense: number; deflate: number; bitmask: number; csr: number };
   /** Of the baseline: against itself, a control that must say `no difference`. */
   runtime: RuntimeJson | null;
+  /** Why there is no `runtime` though it was asked for, e.g. both models do not fit into memory at once. */
+  runtimeProblem: ProblemJson | null;
   seconds: number;
   /** Why there is no value, e.g. a NaN perplexity. */
   problem: ProblemJson | null;
 }
+
+/** One sentence in Markdown; the only markup is `**`. `benchmark` null: of all texts. */
+export interface FindingJson { benchmark: string | null; text: string }
 
 export interface SweepJson {
   checkpoint: string;
@@ -160,6 +167,8 @@ export interface SweepJson {
   /** What each text was: numbers of two texts are never compared. */
   texts: { benchmark: string; tokens: number; scoredTokens: number; windows: number; textSha256: string }[];
   cells: SweepCellJson[];
+  /** What the numbers say. */
+  findings: FindingJson[];
 }
 
 export interface CompareJson {

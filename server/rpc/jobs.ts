@@ -27,6 +27,7 @@ const KINDS: readonly JobKind[] = ['prune', 'sweep', 'convert', 'eval'];
 /** Ended jobs beyond these are forgotten, oldest first. */
 const MAX_ENDED = 50;
 
+/** The jobs of one storage folder, whichever window or server started them. */
 export class JobStore {
   private runs = new Map<string, RunFile>();
   private readonly exits = new Map<string, string>();

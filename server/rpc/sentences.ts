@@ -139,10 +139,18 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'internal': (_, d) => `Something went wrong inside Winnow${colon(d)}. Run again with --verbose and report what it prints.`,
 };
 
+/** Longest path that is told whole: more than any that a person reads. */
+const MAX_PATH = 500;
+
+/** A path of thousands of characters with its middle left out: where it begins and what it names stay. */
+const shortened = (place: Place): Place =>
+  place.file === undefined || place.file.length <= MAX_PATH ? place : { ...place, file: `${place.file.slice(0, MAX_PATH / 2)}[...]${place.file.slice(-MAX_PATH / 2)}` };
+
 /** The sentence for a person, safe to print: names out of files can neither move the cursor nor break the line. */
 export function sentenceOf(problem: Problem): string {
-  const text = printable(sentences[problem.code](problem.where, problem.detail));
+  const place = shortened(problem.where);
+  const text = printable(sentences[problem.code](place, problem.detail));
   // A path keeps its own first letter; everything else begins like a sentence.
-  const { file: path } = problem.where;
+  const { file: path } = place;
   return path !== undefined && text.startsWith(printable(path)) ? text : text[0].toUpperCase() + text.slice(1);
 }

@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { readWholeText } from '../core/bytes/readWhole';
 import { CheckpointError } from '../core/errors';
 import { findBenchmark, locateBenchmark, readBenchmark } from '../core/evaluation/benchmarks';
 import { evaluable, textBenchmark } from '../core/evaluation/prepareText';
@@ -59,8 +60,7 @@ function levelsOf(texts: readonly string[] | undefined): number[] | undefined {
 }
 
 function readRecipe(file: string): Recipe {
-  if (statSync(file).size > 4 * MAX_RECIPE_CHARACTERS) throw new CheckpointError('recipe-invalid', { file }, 'it is too long for a recipe');
-  const { recipe, diagnostics } = parseRecipe(readFileSync(file, 'utf8'), { methods: pruningMethods.map(({ id }) => id), providers: ['auto', ...providers] });
+  const { recipe, diagnostics } = parseRecipe(readWholeText(file, 4 * MAX_RECIPE_CHARACTERS), { methods: pruningMethods.map(({ id }) => id), providers: ['auto', ...providers] });
   const error = diagnostics.find(({ severity }) => severity === 'error');
   if (!recipe || error) throw new CheckpointError('recipe-invalid', { file, line: error?.line ?? 1, ...(error?.key ? { key: error.key } : {}) }, (error?.message ?? 'it cannot be read').replace(/\.$/, ''));
   return recipe;

@@ -1,7 +1,7 @@
 // Starts a real VS Code server (the one inside code-server, run directly) and drives its web workbench in headless
 // Chromium, the way a person would. Also what `npm start` opens for a person without VS Code.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { findChromium } from '../../scripts/setup.mjs';
@@ -51,7 +51,7 @@ export async function startServer({ vsix, settings = {}, env = {}, apiTests = fa
   return {
     dir, port, authority: `127.0.0.1:${port}`, origin: `http://127.0.0.1:${port}`, output: () => output,
     /** Text of every log file whose path matches, e.g. an output channel's name. */
-    logs: (pattern) => (existsSync(`${dir}/data/logs`) ? readdirSync(`${dir}/data/logs`, { recursive: true }) : []).filter((file) => pattern.test(file)).map((file) => readFileSync(path.join(dir, 'data/logs', file), 'utf8')).join('\n'),
+    logs: (pattern) => (existsSync(`${dir}/data/logs`) ? readdirSync(`${dir}/data/logs`, { recursive: true }) : []).filter((file) => pattern.test(file)).map((file) => path.join(dir, 'data/logs', file)).filter((file) => statSync(file).isFile()).map((file) => readFileSync(file, 'utf8')).join('\n'),
     async stop() {
       const gone = new Promise((resolve) => (child.exitCode === null && child.signalCode === null ? child.once('exit', resolve) : resolve()));
       killGroup('SIGTERM'); await gone; killGroup('SIGKILL'); // the second one takes any child that outlived the server

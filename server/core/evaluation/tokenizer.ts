@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { readWholeText } from '../bytes/readWhole';
 import { CheckpointError } from '../errors';
 import { formatOf } from '../formats/registry';
 import type { Checkpoint } from '../formats/contract';
+import { MAX_CONFIG_BYTES } from '../formats/modelConfig';
 import type { Tokenizer } from './contract';
 import { cutRule, cutText } from './textPieces';
 import type { Json, TokenizerFiles } from './tokenizerFiles';
@@ -151,7 +152,7 @@ function checkIds(json: Json, broken: (detail: string) => CheckpointError): void
 /** `model_type` of the folder's config.json; null when there is none or it cannot be read (others complain about that). */
 function modelTypeOf(folder: string): string | null {
   try {
-    const config: unknown = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8'));
+    const config: unknown = JSON.parse(readWholeText(path.join(folder, 'config.json'), MAX_CONFIG_BYTES));
     return isObject(config) && typeof config.model_type === 'string' ? config.model_type : null;
   } catch {
     return null;

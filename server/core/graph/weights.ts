@@ -6,6 +6,7 @@ import type { GraphOptions, WeightReference } from './contract';
 
 const widened: Partial<Record<TensorInfo['dtype'], ElementType>> = { F32: 'F32', F16: 'F16', BF16: 'BF16', F64: 'F64' };
 
+/** Name of the scalar graph input that masks a tensor. */
 export const thresholdInput = (tensor: string): string => `threshold:${tensor}`;
 
 /**

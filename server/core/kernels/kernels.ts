@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { distFolder } from '../paths';
 import { infinityBits, type KernelFloat } from './floatBits';
-import { BUFFER, BUFFER_BYTES, MEMORY_PAGES, RESULT, SLOT_MAP, SLOT_TABLES, SLOTS, TABLES, TABLE_BYTES } from './layout';
+import { BUFFER, BUFFER_BYTES, FILLED, MEMORY_PAGES, RESULT, SLOT_MAP, SLOT_TABLES, SLOTS, TABLES, TABLE_BYTES } from './layout';
 
 interface Exports {
   clearTables(): void;
   foldTables(): void;
+  filled(): number;
   histogram16(ptr: number, n: number): void;
   scan32(ptr: number, n: number, limit: number): void;
   clearSlots(slots: number): void;
@@ -75,6 +76,11 @@ export class Kernels {
   tables(): Uint32Array {
     this.wasm.foldTables();
     return new Uint32Array(this.memory.buffer, TABLES, TABLE_BYTES / 4);
+  }
+
+  /** The patterns with a count in `tables()`, ascending: a view, valid until the next `beginRefine`. Call after `tables()`. */
+  filled(): Uint32Array {
+    return new Uint32Array(this.memory.buffer, FILLED, this.wasm.filled());
   }
 
   moments32(): Scan32 {

@@ -1,13 +1,15 @@
-import { closeSync, copyFileSync, existsSync, ftruncateSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync, constants } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, ftruncateSync, linkSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync, constants } from 'node:fs';
 import path from 'node:path';
+import { readWhole, readWholeText } from '../bytes/readWhole';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
 import { writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName, type WrittenAs } from '../formats/written';
 import { formatOf } from '../formats/registry';
+import { MAX_INDEX_BYTES } from '../formats/shardIndex';
 import { encodeShardIndex } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
-import { isSidecarName, isWeightName, sidecarsOf } from './sidecars';
+import { isSidecarName, MAX_SIDECAR_BYTES, isWeightName, sidecarsOf } from './sidecars';
 import { publishStaged, removeLeftovers, stagedPath, syncFile, syncFolder } from './staging';
 import { requireOurs } from './target';
 import type { Target } from './target';
@@ -103,7 +105,7 @@ function weightNames(source: Checkpoint, target: Target, as: WrittenAs): string[
 function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[], as: WrittenAs): void {
   for (const sidecar of sidecarsOf(source)) {
     const copy = path.join(staged, sidecar.name);
-    writeFileSync(copy, sidecar.text ?? readFileSync(sidecar.path), { flag: 'wx' });
+    writeFileSync(copy, sidecar.text ?? readWhole(sidecar.path, MAX_SIDECAR_BYTES), { flag: 'wx' });
   }
   if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
   if (source.index === null) {
@@ -119,7 +121,7 @@ const entriesOf = (folder: string): { name: string; isFile: boolean }[] => readd
 
 /** The source's index with counted totals; other keys of its metadata stay. */
 function indexText(source: Checkpoint, names: readonly string[], layouts: readonly FileLayout[]): string {
-  const old = JSON.parse(readFileSync(source.index!, 'utf8')) as { metadata?: unknown };
+  const old = JSON.parse(readWholeText(source.index!, MAX_INDEX_BYTES)) as { metadata?: unknown };
   const metadata = typeof old.metadata === 'object' && old.metadata !== null && !Array.isArray(old.metadata) ? old.metadata : {};
   const totalSize = layouts.reduce((sum, layout) => sum + layout.byteLength - layout.dataFrom, 0);
   const weightMap = Object.fromEntries(source.tensors.map((tensor) => [tensor.name, names[tensor.file]]));

@@ -1,12 +1,15 @@
 import { CheckpointError } from '../errors';
 import type { MagnitudeHistogram } from '../stats/contract';
+import { CountedSum } from '../stats/counted';
+import type { Counted } from '../stats/counted';
 import { binsOf } from './magnitudeBins';
 
 /** Exact counts of the magnitudes inside some coarse bins of one tensor. No magnitude twice. */
-export interface Refined { readonly values: ArrayLike<number>; readonly counts: ArrayLike<number> }
+export type Refined = Counted;
 
 /** What a selection needs of each tensor: its histogram, and a way to look inside coarse bins (one more pass). */
 export interface SelectionSource {
+  /** May be read from disk at each look. */
   readonly histogram: MagnitudeHistogram;
   /** Asked at most once a selection, and only where a coarse bin can hold the answer. */
   refine(keys: readonly number[]): Promise<Refined>;
@@ -65,31 +68,22 @@ function bracket(sources: readonly SelectionSource[], rank: number): readonly [n
 export async function selectExact(sources: readonly SelectionSource[], rank: number): Promise<Selection> {
   const [low, high] = bracket(sources, rank);
   /** Count of each magnitude in [low, high], over all sources. */
-  const totals = new Map<number, number>();
+  const totals = new CountedSum();
   let below = 0;
   const inside = await Promise.all(sources.map(async (source) => {
-    const { histogram } = source;
-    const bins = binsOf(histogram);
-    const coarse: number[] = [], values: number[] = [], counts: number[] = [];
-    let less = 0;
-    histogram.keys.forEach((key, i) => {
-      if (bins.high[key] < low) less += histogram.counts[i];
-      else if (bins.low[key] > high) return;
-      else if (bins.low[key] === bins.high[key]) { values.push(bins.low[key]); counts.push(histogram.counts[i]); }
-      else coarse.push(key);
-    });
+    const { space, less, coarse, values, counts } = partition(source.histogram, low, high);
     const parts: Refined[] = [{ values, counts }];
     // F32 pairs are kept in half the room: a tensor has tens of thousands of them.
-    if (coarse.length > 0) parts.push(compact(histogram.space, await source.refine(coarse)));
+    if (coarse.length > 0) parts.push(compact(space, await source.refine(coarse)));
     below += less;
-    for (const part of parts) for (let i = 0; i < part.values.length; i++) totals.set(part.values[i], (totals.get(part.values[i]) ?? 0) + part.counts[i]);
+    for (const part of parts) totals.add(part);
     return { less, parts };
   }));
-  const threshold = rankAt(Array.from(totals, ([value, count]) => [value, value, count] as const), 0, rank - below);
+  const threshold = rankIn(totals.result(), rank - below);
   return {
     threshold,
-    counts: inside.map(({ less, parts }) => {
-      let equal = 0;
+    counts: inside.map(({ less: before, parts }) => {
+      let less = before, equal = 0;
       for (const { values, counts } of parts) {
         for (let i = 0; i < values.length; i++) {
           if (values[i] < threshold) less += counts[i];
@@ -99,6 +93,29 @@ export async function selectExact(sources: readonly SelectionSource[], rank: num
       return { less, equal };
     }),
   };
+}
+
+interface Partition { space: MagnitudeHistogram['space']; less: number; coarse: number[]; values: number[]; counts: number[] }
+
+/** What of a histogram lies below `low`, what inside is one magnitude a bin, and which bins have to be looked into. */
+function partition(histogram: MagnitudeHistogram, low: number, high: number): Partition {
+  const bins = binsOf(histogram);
+  const coarse: number[] = [], values: number[] = [], counts: number[] = [];
+  let less = 0;
+  histogram.keys.forEach((key, i) => {
+    if (bins.high[key] < low) less += histogram.counts[i];
+    else if (bins.low[key] > high) return;
+    else if (bins.low[key] === bins.high[key]) { values.push(bins.low[key]); counts.push(histogram.counts[i]); }
+    else coarse.push(key);
+  });
+  return { space: histogram.space, less, coarse, values, counts };
+}
+
+/** The rank-th smallest of ascending magnitudes. */
+function rankIn({ values, counts }: Counted, rank: number): number {
+  let below = 0;
+  for (let i = 0; i < values.length; i++) { below += counts[i]; if (below >= rank) return values[i]; }
+  throw new CheckpointError('internal', {}, `rank ${rank} of ${below} magnitudes`);
 }
 
 function compact(space: MagnitudeHistogram['space'], { values, counts }: Refined): Refined {

@@ -4,7 +4,7 @@ import type { Checkpoint } from '../formats/contract';
 import { formatOf } from '../formats/registry';
 
 /** The largest tokenizer.json in use is about 35 MB. What is larger is data, not a model's small file. */
-const MAX_SIDECAR_BYTES = 64 * 2 ** 20;
+export const MAX_SIDECAR_BYTES = 64 * 2 ** 20;
 
 /** Names of the small files that make a folder a model, so that it loads in transformers and in `eval`. */
 const sidecarNames: readonly RegExp[] = [

@@ -72,9 +72,12 @@ async function tryOne(provider: Provider): Promise<ProviderProbe> {
     }
   } catch (error) {
     const why = late.aborted ? `no answer in ${PROBE_TIMEOUT_MS / 1000} s` : error instanceof CheckpointError ? error.detail : String(error);
-    return { provider, available: false, reason: `tried: ${why.split('\n')[0].slice(0, 300)}` };
+    return { provider, available: false, reason: `tried: ${spoken(why).slice(0, 300)}` };
   }
 }
+
+/** ONNX Runtime's message without its source file, line, signature and failed condition, which say nothing to a person. */
+const spoken = (message: string): string => message.split('\n')[0].replace(/^.*\b(?:was false|ORT_ENFORCE failed)\.\s*/, '').replace(/^\S*onnxruntime\S*:\d+ .*?\)(?=\s)\s*/, '').trim();
 
 /** Tries every provider, each in a child of its own, one after the other. Never throws. */
 export async function probeProviders(only: readonly Provider[] = providers): Promise<readonly ProviderProbe[]> {

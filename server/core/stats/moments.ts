@@ -89,12 +89,15 @@ function scaledRoot(values: Float64Array, from: number, to: number): number {
   return largest * Math.sqrt(squares);
 }
 
-/** Moments from the counts of each code of a small dtype: sums over bins, not over weights. */
-export function momentsOfCodes(values: Float64Array, counts: ArrayLike<number>): Moments {
+/**
+ * Moments from the counts of each code of a small dtype: sums over bins, not over weights.
+ *
+ * @param codes those with a count, ascending
+ */
+export function momentsOfCodes(values: Float64Array, counts: ArrayLike<number>, codes: ArrayLike<number>): Moments {
   let elements = 0, zeros = 0, nan = 0, inf = 0, min = Infinity, max = -Infinity, sum = 0;
-  for (let code = 0; code < values.length; code++) {
-    const count = counts[code];
-    if (count === 0) continue;
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i], count = counts[code];
     const x = values[code];
     elements += count;
     if (Number.isNaN(x)) nan += count;
@@ -110,8 +113,9 @@ export function momentsOfCodes(values: Float64Array, counts: ArrayLike<number>):
   if (finite === 0) return { ...emptyMoments, elements, nan, inf, absMax: inf ? Infinity : NaN };
   const rounded = sum / finite;
   let m2 = 0, rest = 0;
-  for (let code = 0; code < values.length; code++) {
-    if (counts[code] === 0 || !Number.isFinite(values[code])) continue;
+  for (let i = 0; i < codes.length; i++) {
+    const code = codes[i];
+    if (!Number.isFinite(values[code])) continue;
     const d = values[code] - rounded;
     rest += counts[code] * d;
     m2 += counts[code] * d * d;

@@ -7,6 +7,8 @@ import type { WorkerPool } from '../workers/contract';
 import { tensorSource } from '../workers/slices';
 import { scanTensor } from '../workers/tensorTasks';
 import type { TensorScan } from './contract';
+import { processHistograms } from './histogramBudget';
+import type { HistogramBudget } from './histogramBudget';
 import { overTensors } from './overTensors';
 
 export interface ScanOptions {
@@ -17,11 +19,13 @@ export interface ScanOptions {
   readonly io: IoMode;
   /** Called as each tensor is done, so that rows can fill in while the scan goes on. */
   readonly onTensor?: (scan: TensorScan) => void;
+  /** Where histograms go; the process's own budget when absent. */
+  readonly histograms?: HistogramBudget;
 }
 
 /**
  * One exact pass over a checkpoint: histogram and moments of every tensor, by name. Progress in bytes. The same to the last
- * bit for any number of threads.
+ * bit for any number of threads. Memory: at most 64 MiB of histograms; those before are read back from disk when looked at.
  *
  * @throws `cancelled`, `file-changed-while-reading`, `short-read`, `child-died`
  */
@@ -32,7 +36,7 @@ export async function* scanModel(model: Model, options: ScanOptions, pool: Worke
   const scans = new Map<string, TensorScan>();
   const scanOne = async (tensor: TensorInfo, onBytes: (bytes: number) => void, stop: AbortSignal): Promise<void> => {
     const answer = await scanTensor(pool, tensorSource(checkpoint, tensor, options.io), { threshold: options.threshold }, stop, onBytes);
-    const scan: TensorScan = { name: tensor.name, dtype: tensor.dtype, ...answer };
+    const scan = (options.histograms ?? processHistograms).keep({ name: tensor.name, dtype: tensor.dtype, ...answer });
     scans.set(tensor.name, scan);
     options.onTensor?.(scan);
   };

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync, statfsSync } from 'node:fs';
-import path from 'node:path';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
+import type { Problem } from '../errors';
 import { evaluable, prepareText } from '../evaluation/prepareText';
 import { tokensAtOnce } from '../evaluation/evaluateWith';
 import type { PreparedText } from '../evaluation/contract';
@@ -23,6 +22,7 @@ import { valueBytes } from '../tensor/tensorInfo';
 import { openSession } from '../runtime/session';
 import type { TensorScan } from '../stats/contract';
 import { scanModel } from '../stats/scan';
+import { scratchPath } from '../temporaries';
 import type { WorkerPool } from '../workers/contract';
 import type { CellRuntime, CellSizes, CellSpecification } from './contract';
 import { checkpointFingerprint } from './plan';
@@ -45,7 +45,8 @@ export interface PrunedWeights {
   readonly sizes: CellSizes;
   /** The session that evaluates it and the thresholds for it (null: a plain graph). */
   evaluator: { readonly session: Session; readonly thresholds: Float32Array | null } | null;
-  runtime: CellRuntime | null;
+  /** Null until it was measured; then the times, or why there are none. */
+  timed: { readonly runtime: CellRuntime | null; readonly problem: Problem | null } | null;
   readonly folder: string | null;
 }
 
@@ -110,7 +111,7 @@ export class Workshop {
     try {
       const overlay = plan && folder ? yield* writeOverlay(model, plan, [...plan.rules.keys()], folder, this.tools.pool, this.tools.io, signal) : new Map<string, WeightReference>();
       const sizes = yield* measureSizes(sizedTensors(this.materialised.model, cell, plan, overlay, scans), { threads: cell.threads }, signal);
-      const weights: PrunedWeights = { plan, overlay, sizes, evaluator: null, runtime: null, folder };
+      const weights: PrunedWeights = { plan, overlay, sizes, evaluator: null, timed: null, folder };
       this.current = { key: name, weights };
       return weights;
     } catch (error) {
@@ -183,7 +184,7 @@ export class Workshop {
     const need = model.checkpoint.tensors.filter(({ name }) => plan.rules.has(name)).reduce((sum, info) => sum + valueBytes(info), 0);
     const { bavail, bsize } = statfsSync(this.tools.scratch);
     if (bavail * bsize < need) throw new CheckpointError('disk-full', { file: this.tools.scratch }, `the pruned tensors need ${need} bytes, ${bavail * bsize} are free`);
-    const folder = path.join(this.tools.scratch, `.scratch-${process.pid}-${randomBytes(4).toString('hex')}`);
+    const folder = scratchPath(this.tools.scratch);
     mkdirSync(folder, { recursive: true });
     return folder;
   }

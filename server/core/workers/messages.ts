@@ -11,6 +11,7 @@ export interface WorkerStart {
 export interface ToWorker { readonly id: number; readonly task: WorkerTask }
 
 export type FromWorker =
-  | { readonly type: 'answer'; readonly id: number; readonly answer: WorkerAnswers[WorkerTask['kind']] }
+  | { readonly type: 'answer'; readonly id: number; readonly bytes: number; readonly answer: WorkerAnswers[WorkerTask['kind']] }
+  /** Bytes since the last message of this task. */
   | { readonly type: 'bytes'; readonly id: number; readonly bytes: number }
   | { readonly type: 'failure'; readonly id: number; readonly code: ErrorCode; readonly where: Place; readonly detail: string };

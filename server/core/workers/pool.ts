@@ -120,6 +120,7 @@ class ThreadPool implements WorkerPool {
     if (message.type === 'bytes') { entry.onBytes?.(message.bytes); return; }
     seat.entry = null;
     seat.worker.unref(); // an idle worker keeps nobody alive
+    if (message.type === 'answer' && message.bytes > 0) entry.onBytes?.(message.bytes);
     if (message.type === 'answer') entry.settle({ answer: message.answer });
     else entry.settle({ error: new CheckpointError(message.code, message.where, message.detail) });
     this.pump();

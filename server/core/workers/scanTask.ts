@@ -24,48 +24,62 @@ function scanF32(context: TaskContext, source: SliceSource, threshold: number | 
   kernels.beginScan();
   withSource(source, (bytes) => streamWindows(context, source, bytes, 4, (length) => kernels.scan32(0, length / 4, limit)));
   const table = kernels.tables();
-  const dense = new Float64Array(0x8000);
-  for (let key = 0; key < 0x8000; key++) dense[key] = table[key] + table[key + 0x8000];
   const m = kernels.moments32();
   // The patterns with infinity's top half are infinity and some NaNs; all keys above it are NaN.
-  dense.fill(0, 0x7f80);
-  dense[0x7f80] = m.inf;
+  const histogram = foldSign('F32', kernels.filled(), table, 0x7f7f, m.inf > 0 ? { key: 0x7f80, count: m.inf } : null);
   const moments = {
     elements: m.finite + m.nan + m.inf, zeros: m.zeros, nan: m.nan, inf: m.inf, min: m.min, max: m.max, sum: m.sum, m2: m.m2,
     ...(m.finite > 0 ? { mean: m.mean } : {}),
     absMax: absMaxOf(m.min, m.max, m.inf),
   };
-  return { moments, histogram: sparse('F32', dense), above: threshold === null ? null : m.above };
+  return { moments, histogram, above: threshold === null ? null : m.above };
 }
 
 function scanCodes(context: TaskContext, source: SliceSource, threshold: number | null): Answer {
   const { kernels } = context;
   const { dtype } = source, { bits } = dtypes[dtype];
   const values = codeValues(dtype) as Float64Array;
-  let counts: ArrayLike<number>;
+  let counts: ArrayLike<number>, codes: ArrayLike<number>;
   if (bits === 16) {
     kernels.beginScan();
     withSource(source, (bytes) => streamWindows(context, source, bytes, 2, (length) => kernels.histogram16(0, length / 2)));
     counts = kernels.tables();
+    codes = kernels.filled();
   } else {
     const table = new Float64Array(values.length);
     withSource(source, (bytes) => streamWindows(context, source, bytes, 3, (length) => countCodes(kernels.buffer, bits, elementsIn(dtype, length), table)));
     counts = table;
+    codes = [...table.keys()].filter((code) => table[code] > 0);
   }
-  const moments = momentsOfCodes(values, counts);
+  const moments = momentsOfCodes(values, counts, codes);
   let above: number | null = null;
   if (threshold !== null) {
     above = 0;
-    for (let code = 0; code < values.length; code++) if (Math.abs(values[code]) > threshold) above += counts[code];
+    for (let i = 0; i < codes.length; i++) if (Math.abs(values[codes[i]]) > threshold) above += counts[codes[i]];
   }
-  return { moments, histogram: dtype === 'BF16' || dtype === 'F16' ? foldSign(dtype, counts) : foldValues(values, counts), above };
+  return { moments, histogram: dtype === 'BF16' || dtype === 'F16' ? foldSign(dtype, codes, counts, dtype === 'BF16' ? 0x7f80 : 0x7c00, null) : foldValues(values, counts), above };
 }
 
-/** Magnitude histogram of a 16-bit float from its signed counts; NaN in no bin. */
-function foldSign(dtype: 'BF16' | 'F16', counts: ArrayLike<number>): MagnitudeHistogram {
-  const dense = new Float64Array(0x8000), last = dtype === 'BF16' ? 0x7f80 : 0x7c00;
-  for (let key = 0; key <= last; key++) dense[key] = counts[key] + counts[key + 0x8000];
-  return sparse(dtype, dense);
+/**
+ * Magnitude histogram from signed counts; keys after `last` (NaN) in no bin.
+ *
+ * @param codes signed patterns with a count, ascending: first those without a sign, then those with one
+ * @param extra one more bin, after `last`
+ */
+function foldSign(space: 'BF16' | 'F16' | 'F32', codes: ArrayLike<number>, counts: ArrayLike<number>, last: number, extra: { key: number; count: number } | null): MagnitudeHistogram {
+  const keys = new Uint32Array(codes.length + 1), sums = new Float64Array(codes.length + 1);
+  let signed = 0, at = 0;
+  while (signed < codes.length && codes[signed] < 0x8000) signed++;
+  for (let i = 0, j = signed; i < signed || j < codes.length; at++) {
+    const plain = i < signed ? codes[i] : 0x8000, negative = j < codes.length ? codes[j] - 0x8000 : 0x8000;
+    const key = Math.min(plain, negative);
+    if (key > last) break;
+    keys[at] = key;
+    if (plain === key) sums[at] += counts[codes[i++]];
+    if (negative === key) sums[at] += counts[codes[j++]];
+  }
+  if (extra) { keys[at] = extra.key; sums[at++] = extra.count; }
+  return { space, keys: keys.slice(0, at), counts: sums.slice(0, at) };
 }
 
 function foldValues(values: Float64Array, counts: ArrayLike<number>): MagnitudeHistogram {

@@ -1,3 +1,4 @@
+import { CountedSum } from '../stats/counted';
 import { mergeHistograms, sparse } from '../stats/histogram';
 import { emptyMoments, mergeMoments } from '../stats/moments';
 import type { CountAt, MagnitudeHistogram } from '../stats/contract';
@@ -44,10 +45,10 @@ export async function refineTensor(pool: WorkerPool, source: SliceSource, keys: 
 /** Adds sorted (value, count) lists. */
 export function mergeCounted(parts: readonly WorkerAnswers['refine'][]): WorkerAnswers['refine'] {
   if (parts.length === 1) return parts[0];
-  const table = new Map<number, number>();
-  for (const part of parts) part.values.forEach((value, i) => table.set(value, (table.get(value) ?? 0) + part.counts[i]));
-  const values = Float64Array.from(table.keys()).sort();
-  return { values, counts: Float64Array.from(values, (value) => table.get(value) ?? 0) };
+  const sum = new CountedSum();
+  for (const part of parts) sum.add(part);
+  const { values, counts } = sum.result();
+  return { values: Float64Array.from(values), counts: Float64Array.from(counts) };
 }
 
 /** Exact counts of |w| below and equal to `magnitude`, any dtype, one pass. */

@@ -25,6 +25,9 @@ function perform(context: TaskContext, task: WorkerTask): WorkerAnswers[WorkerTa
   }
 }
 
+/** Every message wakes the main thread, which the workers then wait for on a busy machine. */
+const PROGRESS_MS = 50;
+
 if (parentPort) {
   const port = parentPort, { cancelled } = workerData as WorkerStart;
   const kernels = loadKernels();
@@ -35,7 +38,17 @@ if (parentPort) {
     };
     try {
       check();
-      send({ type: 'answer', id, answer: perform({ kernels, check, progress: (bytes) => send({ type: 'bytes', id, bytes }) }, task) });
+      let untold = 0, toldAt = performance.now();
+      const progress = (bytes: number): void => {
+        untold += bytes;
+        const now = performance.now();
+        if (now - toldAt < PROGRESS_MS) return;
+        send({ type: 'bytes', id, bytes: untold });
+        untold = 0;
+        toldAt = now;
+      };
+      const answer = perform({ kernels, check, progress }, task);
+      send({ type: 'answer', id, bytes: untold, answer });
     } catch (error) {
       const { code, where, detail } = error instanceof CheckpointError ? error : { code: 'internal' as const, where: {}, detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
       send({ type: 'failure', id, code, where, detail });

@@ -4,16 +4,16 @@ import type { IoMode } from '../../core/bytes/byteSource';
 import { CheckpointError } from '../../core/errors';
 import { shownName } from '../../core/formats/names';
 import { shownDtype } from '../../core/tensor/tensorInfo';
+import { HistogramBudget } from '../../core/stats/histogramBudget';
 import type { WorkerPool } from '../../core/workers/contract';
 import { structureTensor } from '../../core/workers/tensorTasks';
-import type { Curve, Facts, HistogramBars } from '../../protocol/editor';
+import { MAX_IDS, type Curve, type Facts, type HistogramBars } from '../../protocol/editor';
 import { problemJson } from '../encode';
 import type { Emit, Handlers } from '../ipc';
 import { sentenceOf } from '../sentences';
-import { exactCut, MAX_NODES, sourceOf } from './cut';
+import { exactCut, sourceOf } from './cut';
 import { barsOf, encodeCurve } from './numbers';
 import { OpenModels, type OpenModel } from './openModels';
-import { HistogramBudget } from './scanStore';
 import { locate, rowsOf } from './tree';
 import { elementsOf, type ViewTensor } from './view';
 
@@ -64,7 +64,7 @@ export function makeHandlers({ pool, io, emit, budget = new HistogramBudget() }:
     },
     curves({ path: target, ids }) {
       const opened = open(target), curves: Curve[] = [];
-      for (const id of ids.slice(0, MAX_NODES)) {
+      for (const id of ids.slice(0, MAX_IDS)) {
         const tensors = opened.view.tensorsOf(id) ?? [], counts = tensors.map(({ info }) => opened.scans.curve(info.name));
         if (tensors.length > 0 && counts.every((curve) => curve !== null)) curves.push({ id, base64: encodeCurve(counts as Float64Array[], elementsOf(tensors)) });
       }

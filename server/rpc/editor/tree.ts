@@ -15,6 +15,7 @@ const MAX_PARTS = 16;
 
 interface Line { readonly group: ViewGroup; readonly tensor: ViewTensor | null; readonly shown: number; readonly expanded: boolean }
 
+/** Rows [from, to) of the tree, at most MAX_ROWS, and how many there are in all. */
 export function rowsOf(view: ModelView, params: Params<'rows'>, statsOf: StatsOf): Result<'rows'> {
   const lines = layOut(view, params);
   const from = Math.max(0, Math.min(Math.trunc(params.from) || 0, lines.length)), to = Math.min(lines.length, Math.max(from, Math.trunc(params.to) || 0), from + MAX_ROWS);
@@ -64,10 +65,10 @@ function toRow({ group, tensor, shown, expanded }: Line, statsOf: StatsOf): Row 
   }
   const tensors = counted(group.tensors), dtypes = new Set(tensors.map(({ info }) => shownDtype(info)));
   const largest = new Set([...tensors].sort((a, b) => b.info.elements - a.info.elements).slice(0, MAX_PARTS));
-  const parts: NodeId[] = tensors.filter((member) => largest.has(member)).map(({ id }) => id);
+  const members = tensors.filter((member) => largest.has(member)), parts: NodeId[] = members.map(({ id }) => id);
   return {
     id: group.id, label: group.name, depth: 0, kind: 'group', children: shown, expanded, parameters: elementsOf(tensors), bytes: bytesOf(group.tensors), prunable: tensors.some(({ role }) => role.prunable),
-    dtype: dtypes.size === 1 ? [...dtypes][0] : 'mixed', shape: null, role: null, layer: group.layer, stats: statsOf(tensors), parts,
+    dtype: dtypes.size === 1 ? [...dtypes][0] : 'mixed', shape: null, role: null, layer: group.layer, stats: statsOf(tensors), parts, partParameters: members.map(({ info }) => info.elements),
   };
 }
 

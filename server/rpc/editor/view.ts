@@ -1,5 +1,5 @@
 /** A model as the editor sees it: groups in drawing order, the tensors below them, and which tensors each node stands for. */
-import type { Model, TensorRole } from '../../core/models/contract';
+import { roles, type Model, type Role, type TensorRole } from '../../core/models/contract';
 import type { TensorInfo } from '../../core/tensor/tensorInfo';
 import type { NodeId } from '../../protocol/editor';
 
@@ -16,6 +16,7 @@ export interface ModelView {
   tensorsOf(id: NodeId): readonly ViewTensor[] | null;
 }
 
+/** Id of a cell of the heatmap. */
 export const cellId = (role: string, layer: number): NodeId => `c:${role}|${layer}`;
 export const elementsOf = (tensors: readonly ViewTensor[]): number => tensors.reduce((sum, { info }) => sum + info.elements, 0);
 export const bytesOf = (tensors: readonly ViewTensor[]): number => tensors.reduce((sum, { info }) => sum + info.to - info.from, 0);
@@ -26,6 +27,7 @@ export function counted(tensors: readonly ViewTensor[]): readonly ViewTensor[] {
   return parameters.length > 0 ? parameters : tensors;
 }
 
+/** Lays a model out for the editor. Cheap: names and shapes only. */
 export function makeView(model: Model): ModelView {
   const stored = new Set(model.checkpoint.tensors.map(({ name }) => name));
   const copies = new Set<string>();
@@ -46,7 +48,7 @@ export function makeView(model: Model): ModelView {
 
   // The heatmap shows matrices: vectors are a thousandth of a model and would be most of its cells.
   const cells = new Map<NodeId, ViewTensor[]>();
-  const roleOrder: string[] = [], layers = new Set<number>();
+  const roleOrder: Role[] = [], layers = new Set<number>();
   for (const group of groups) for (const tensor of group.tensors) {
     const { role, layer } = tensor.role;
     if (layer === null || tensor.info.shape.length < 2 || !tensor.role.parameter) continue;
@@ -55,8 +57,8 @@ export function makeView(model: Model): ModelView {
     if (!roleOrder.includes(role)) roleOrder.push(role);
     layers.add(layer);
   }
-  const order = (role: string): number => HEAT_ORDER.indexOf(role) + 1 || HEAT_ORDER.length + 1;
-  roleOrder.sort((a, b) => order(a) - order(b));
+  // The contract lists roles from the input of a block to its output.
+  roleOrder.sort((a, b) => roles.indexOf(a) - roles.indexOf(b));
 
   const groupById = new Map(groups.map((group) => [group.id, group])), tensorById = new Map(tensors.map((tensor) => [tensor.id, tensor]));
   const all = tensors.filter(({ role }) => role.parameter), prunable = tensors.filter(({ role }) => role.prunable);
@@ -72,6 +74,3 @@ export function makeView(model: Model): ModelView {
     },
   };
 }
-
-/** From the input of a block to its output; roles that are not named come after, in file order. */
-const HEAT_ORDER: readonly string[] = ['attention.qkv', 'attention.query', 'attention.key', 'attention.value', 'attention.out', 'mlp.gate', 'mlp.up', 'mlp.down'];

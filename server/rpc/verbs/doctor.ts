@@ -32,7 +32,7 @@ export const doctor: Verb<'doctor'> = {
     const absent = benchmarks.filter((benchmark) => locateBenchmark(benchmark, context.dataFolder) === null).map(({ id }) => id);
     if (absent.length > 0) missing.push({ what: `benchmark texts: ${absent.join(', ')}`, how: 'Put the WikiText archives, unpacked, into one folder and name it with --data FOLDER or WINNOW_DATA; or use --text FILE.' });
     const gpu = probes.filter(({ provider, available }) => available && provider !== 'cpu');
-    if (gpu.length === 0) missing.push({ what: 'a GPU provider', how: 'Install a Vulkan, Direct3D 12 or Metal driver for webgpu; for cuda run `npm rebuild onnxruntime-node` without `onnxruntime-node-install=skip`, which downloads its libraries. The CPU works without.' });
+    if (gpu.length === 0) missing.push({ what: 'a GPU provider', how: 'Install a Vulkan, Direct3D 12 or Metal driver for webgpu; for cuda run `ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js` in the project, which downloads its libraries. The CPU works without.' });
     return {
       winnow: version, node: process.versions.node, platform: `${process.platform}-${process.arch}`, cpus: cpus().length, memoryTotal: totalmem(), memoryFree: Math.floor(Math.min(availableMemory(), totalmem()) || freemem()),
       onnxruntime: runtime ?? 'not installed', io: { mmap: mapper !== null, reason }, dataFolder: context.dataFolder,

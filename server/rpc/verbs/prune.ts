@@ -21,6 +21,7 @@ import { formatBytes, printable } from '../progressBar';
 import { sentenceOf } from '../sentences';
 import { percent, table } from '../table';
 import type { Arguments, Verb } from './contract';
+import { selectionFlags } from './flags';
 
 const MAX_SEED = 2 ** 32 - 1;
 /** Tensors listed one by one in the text; --json has all. */
@@ -36,15 +37,9 @@ export const prune: Verb<'prune'> = {
   flags: [
     { name: 'sparsity', value: 'S', help: 'fraction of the weights in scope that is zero afterwards, 0 to 1' },
     { name: 'method', value: 'ID', help: 'how weights are chosen (default: magnitude; `winnow catalog` lists all)' },
-    { name: 'scope', value: 'global|tensor|row', help: "where weights compete (default: the method's own)" },
-    { name: 'pattern', value: 'unstructured|N:M', help: 'N:M keeps N of every M consecutive inputs, and implies the sparsity' },
-    { name: 'include', value: 'GLOB', many: true, help: 'prune these tensors too' },
-    { name: 'exclude', value: 'GLOB', many: true, help: 'leave these tensors alone' },
+    ...selectionFlags,
     { name: 'out', value: 'PATH', help: 'a folder, or a file ending in .safetensors (default: NAME-METHOD-PERCENT beside the source)' },
     { name: 'seed', value: 'N', help: 'for methods that draw (default: 0)' },
-    { name: 'calibration', value: 'FILE|train|valid', help: 'text for methods that need calibration' },
-    { name: 'calibration-samples', value: 'N', help: 'windows of calibration text (default: 128)' },
-    { name: 'calibration-length', value: 'N', help: 'tokens of each window' },
   ],
   positional: [1, 1],
 

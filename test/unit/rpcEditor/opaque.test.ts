@@ -6,7 +6,7 @@ import { shownDtype } from '../../../server/core/tensor/tensorInfo';
 import type { Facts, Row } from '../../../server/protocol/editor';
 import type { WorkerPool } from '../../../server/core/workers/contract';
 import { makeHandlers } from '../../../server/rpc/editor/handlers';
-import { HistogramBudget } from '../../../server/rpc/editor/scanStore';
+import { HistogramBudget } from '../../../server/core/stats/histogramBudget';
 import { scratch } from '../formats/build';
 import { onnxFile } from '../formats/protobufBuild';
 

@@ -1,6 +1,6 @@
 // Pattern counts. The tables take one slice (at most 2^31 elements).
-import { RESULT, SLOT_MAP, SLOT_TABLES, TABLES, TABLE_BYTES } from '../layout';
-import { bump, INDEX } from './shared';
+import { FILLED, RESULT, SLOT_MAP, SLOT_TABLES, TABLES, TABLE_BYTES } from '../layout';
+import { bump, bump0, bump1, bump2, bump3 } from './shared';
 
 /** Zeroes the four tables and the result area. */
 export function clearTables(): void {
@@ -17,24 +17,38 @@ export function foldTables(): void {
   }
 }
 
+/** Lists the patterns of table 0 that were counted, ascending, as u32 at FILLED; answers how many. */
+export function filled(): i32 {
+  let out: usize = FILLED;
+  for (let p: usize = 0; p < <usize>TABLE_BYTES; p += 16) {
+    if (!v128.any_true(v128.load(p, TABLES))) continue;
+    for (let q = p; q < p + 16; q += 4) {
+      if (load<u32>(q, TABLES) == 0) continue;
+      store<u32>(out, <u32>(q >> 2));
+      out += 4;
+    }
+  }
+  return <i32>((out - FILLED) >> 2);
+}
+
 /** Counts n 16-bit patterns (sign included). One table a lane: equal neighbours do not wait for each other's store. */
 export function histogram16(ptr: usize, n: i32): void {
   const end = ptr + ((n & ~7) << 1);
   const stop = ptr + (n << 1);
   let p = ptr;
   for (; p < end; p += 16) {
-    const v = load<u64>(p), w = load<u64>(p + 8);
+    const v = load<u64>(p), w = load<u64>(p, 8);
     const a = u32(v), b = u32(v >> 32), c = u32(w), d = u32(w >> 32);
-    bump((a << 2) & INDEX, TABLES);
-    bump((a >> 14) & INDEX, TABLES + TABLE_BYTES);
-    bump((b << 2) & INDEX, TABLES + TABLE_BYTES * 2);
-    bump((b >> 14) & INDEX, TABLES + TABLE_BYTES * 3);
-    bump((c << 2) & INDEX, TABLES);
-    bump((c >> 14) & INDEX, TABLES + TABLE_BYTES);
-    bump((d << 2) & INDEX, TABLES + TABLE_BYTES * 2);
-    bump((d >> 14) & INDEX, TABLES + TABLE_BYTES * 3);
+    bump0(a & 0xffff);
+    bump1(a >> 16);
+    bump2(b & 0xffff);
+    bump3(b >> 16);
+    bump0(c & 0xffff);
+    bump1(c >> 16);
+    bump2(d & 0xffff);
+    bump3(d >> 16);
   }
-  for (; p < stop; p += 2) bump(u32(load<u16>(p)) << 2, TABLES);
+  for (; p < stop; p += 2) bump0(u32(load<u16>(p)));
 }
 
 /** Zeroes the slot map and the slot tables. */

@@ -1,6 +1,5 @@
 // The first pass over F32: top halves and moments.
-import { TABLES, TABLE_BYTES } from '../layout';
-import { bump, INDEX, lanes, slot } from './shared';
+import { bump0, bump1, bump2, bump3, lanes, slot } from './shared';
 
 const BLOCK: i32 = 2048; // elements whose moments are taken about one pivot
 
@@ -11,48 +10,45 @@ const BLOCK: i32 = 2048; // elements whose moments are taken about one pivot
  * `limit`: counts magnitudes whose pattern is greater (-1 counts all, infinity's none; never more), NaN not.
  */
 export function scan32(ptr: usize, n: i32, limit: i32): void {
+  const counts = limit < 0x7f800000; // no finite pattern is greater
   let p = ptr;
   for (let left = n; left > 0; left -= BLOCK) {
     const count = min(left, BLOCK);
-    if (!plain32(p, count, limit)) moments32(p, count, limit);
+    if (!(counts ? plainCounting(p, count, limit) : plainOnly(p, count))) moments32(p, count, limit);
     p += <usize>count << 2;
   }
 }
 
 // The usual block: all finite, mean small beside the spread. Counts the histogram and takes the moments about zero in one
 // loop, so that the loads and stores of the one hide behind the arithmetic of the other. Answers false, with the histogram
-// counted and RESULT untouched, when something is not finite or more than half of the squares' sum would cancel.
-function plain32(ptr: usize, n: i32, limit: i32): bool {
-  const magnitude = i32x4.splat(0x7fffffff), zero = i32x4.splat(0), above0 = i32x4.splat(limit);
-  let s0 = f64x2.splat(0), s1 = f64x2.splat(0), q0 = f64x2.splat(0), q1 = f64x2.splat(0);
+// counted and RESULT untouched, when something is not finite (then so is q, which no finite F32 can overflow) or more than
+// half of the squares' sum would cancel. `counting` is a constant where this is inlined: registers are scarce.
+// @ts-ignore: decorator
+@inline function plain32(ptr: usize, n: i32, limit: i32, counting: bool): bool {
+  const magnitude = i32x4.splat(0x7fffffff), above0 = i32x4.splat(limit), zero = f32x4.splat(0);
+  let s0 = f64x2.splat(0), q0 = f64x2.splat(0), q1 = f64x2.splat(0);
   let low = f32x4.splat(Infinity), high = f32x4.splat(-Infinity);
-  let zeros = zero, above = zero, top = zero;
+  let zeros = i32x4.splat(0), above = i32x4.splat(0);
   const end = ptr + ((n & ~3) << 2);
   const stop = ptr + (n << 2);
   let p = ptr;
   for (; p < end; p += 16) {
     const v = v128.load(p);
-    const i = load<u64>(p), j = load<u64>(p + 8);
-    bump((u32(i) >> 14) & INDEX, TABLES);
-    bump((u32(i >> 32) >> 14) & INDEX, TABLES + TABLE_BYTES);
-    bump((u32(j) >> 14) & INDEX, TABLES + TABLE_BYTES * 2);
-    bump((u32(j >> 32) >> 14) & INDEX, TABLES + TABLE_BYTES * 3);
-    const bits = v128.and(v, magnitude);
-    top = i32x4.max_s(top, bits);
-    zeros = i32x4.sub(zeros, i32x4.eq(bits, zero));
-    above = i32x4.sub(above, i32x4.gt_s(bits, above0));
+    bump0(load<u16>(p, 2));
+    bump1(load<u16>(p, 6));
+    bump2(load<u16>(p, 10));
+    bump3(load<u16>(p, 14));
+    zeros = i32x4.add(zeros, f32x4.eq(v, zero)); // a true lane is -1
+    if (counting) above = i32x4.add(above, i32x4.gt_s(v128.and(v, magnitude), above0));
     low = f32x4.pmin(low, v);
     high = f32x4.pmax(high, v);
     const a = f64x2.promote_low_f32x4(v);
-    const b = f64x2.promote_low_f32x4(i8x16.shuffle(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15));
-    s0 = f64x2.add(s0, a);
-    s1 = f64x2.add(s1, b);
+    const b = f64x2.promote_low_f32x4(v128.load64_zero(p, 8));
+    s0 = f64x2.add(s0, f64x2.add(a, b));
     q0 = f64x2.add(q0, f64x2.mul(a, a));
     q1 = f64x2.add(q1, f64x2.mul(b, b));
   }
-  let largest = max(max(i32x4.extract_lane(top, 0), i32x4.extract_lane(top, 1)), max(i32x4.extract_lane(top, 2), i32x4.extract_lane(top, 3)));
-  let zeroCount = lanes(zeros), more = lanes(above);
-  s0 = f64x2.add(s0, s1);
+  let zeroCount = -lanes(zeros), more = -lanes(above);
   q0 = f64x2.add(q0, q1);
   let s = f64x2.extract_lane(s0, 0) + f64x2.extract_lane(s0, 1);
   let q = f64x2.extract_lane(q0, 0) + f64x2.extract_lane(q0, 1);
@@ -60,22 +56,24 @@ function plain32(ptr: usize, n: i32, limit: i32): bool {
   let highest = max(max(f32x4.extract_lane(high, 0), f32x4.extract_lane(high, 1)), max(f32x4.extract_lane(high, 2), f32x4.extract_lane(high, 3)));
   for (; p < stop; p += 4) {
     const word = load<u32>(p), bits = <i32>(word & 0x7fffffff);
-    bump((word >> 14) & INDEX, TABLES);
-    largest = max(largest, bits);
+    bump0(word >> 16);
     if (bits == 0) zeroCount++;
-    if (bits > limit) more++;
+    if (counting && bits > limit) more++;
     const x = load<f32>(p);
     lowest = min(lowest, x);
     highest = max(highest, x);
     s += <f64>x;
     q += <f64>x * <f64>x;
   }
-  if (largest >= 0x7f800000 || s * s > 0.5 * q * <f64>n) return false;
+  if (!(q < Infinity) || s * s > 0.5 * q * <f64>n) return false;
   store<f64>(slot(3), load<f64>(slot(3)) + <f64>zeroCount);
   store<f64>(slot(9), load<f64>(slot(9)) + <f64>more);
   merge(<f64>n, 0, s, q, <f64>lowest, <f64>highest);
   return true;
 }
+
+function plainCounting(ptr: usize, n: i32, limit: i32): bool { return plain32(ptr, n, limit, true); }
+function plainOnly(ptr: usize, n: i32): bool { return plain32(ptr, n, 0, false); }
 
 // Any block, without its histogram. About the pivot of its first finite value x0: |x0 - mean| <= std * sqrt(n), so what cancels in m2 is bounded
 // by n * 2^-53 relative, whatever the mean. Lanes that are not finite are replaced by the pivot: they add nothing.

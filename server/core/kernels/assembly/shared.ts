@@ -1,14 +1,23 @@
 // What the kernels share. No allocation, no growth, no I/O; addresses need no alignment.
-import { RESULT } from '../layout';
+import { RESULT, TABLES, TABLE_BYTES } from '../layout';
 
-/** A 16-bit pattern times 4, as a byte offset into a table. */
-export const INDEX: u32 = 0x3fffc;
+const TABLE_1: usize = TABLES + TABLE_BYTES, TABLE_2: usize = TABLES + TABLE_BYTES * 2, TABLE_3: usize = TABLES + TABLE_BYTES * 3;
 
 // @ts-ignore: decorator
 @inline export function bump(offset: u32, table: usize): void {
   const at: usize = table + offset;
   store<u32>(at, load<u32>(at) + 1);
 }
+
+// The same for the four tables of one slice, `pattern` being 16 bits. The table is part of the instruction: no addition.
+// @ts-ignore: decorator
+@inline export function bump0(pattern: u32): void { store<u32>(pattern << 2, load<u32>(pattern << 2, TABLES) + 1, TABLES); }
+// @ts-ignore: decorator
+@inline export function bump1(pattern: u32): void { store<u32>(pattern << 2, load<u32>(pattern << 2, TABLE_1) + 1, TABLE_1); }
+// @ts-ignore: decorator
+@inline export function bump2(pattern: u32): void { store<u32>(pattern << 2, load<u32>(pattern << 2, TABLE_2) + 1, TABLE_2); }
+// @ts-ignore: decorator
+@inline export function bump3(pattern: u32): void { store<u32>(pattern << 2, load<u32>(pattern << 2, TABLE_3) + 1, TABLE_3); }
 
 /** Address of the i-th F64 of the result area. */
 // @ts-ignore: decorator
