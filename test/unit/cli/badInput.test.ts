@@ -78,3 +78,14 @@ test('a report elsewhere replaces no file that it does not know', async () => {
   assert.equal(readFileSync(at('config.json'), 'utf8'), 'mine');
   assert.deepEqual(readdirSync(folder).filter((name) => /^config(?!\.json$)/.test(name)), []);
 });
+
+test('a target that the system will not have is one sentence, at once', { skip: process.platform !== 'linux' && 'needs /proc' }, async () => {
+  for (const out of ['/proc/winnow/x', '/proc/winnow', '/sys/winnow/x']) {
+    await fails(['prune', model, '--sparsity', '0.5', '--out', out, '--threads', '1'], 1, /target-not-writable|disk-full|not-found/);
+    await fails(['sweep', model, '--benchmarks', 'sample', '--levels', '0.5', '--limit', '1', '--no-runtime', '--out', out], 1, /target-not-writable|disk-full|not-found/);
+  }
+});
+
+test('a list of nothing but commas is wrong usage', async () => {
+  for (const flag of ['--levels', '--methods', '--benchmarks']) assert.match(await fails(['sweep', model, flag, ',', '--out', at('s')], 2, 'usage'), /names nothing/);
+});
