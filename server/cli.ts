@@ -8,7 +8,7 @@ import { joinSupervisor, superviseSelf } from './rpc/supervise';
 // Whoever reads us may stop reading (`winnow inspect X | head -1`): that is an end, not a fault.
 const deaf = (error: NodeJS.ErrnoException): void => {
   if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED') process.exit(process.exitCode ?? 0);
-  throw error;
+  // Anything else (a full disk) reaches whoever writes, who has a sentence for it.
 };
 process.stdout.on('error', deaf);
 process.stderr.on('error', () => {});

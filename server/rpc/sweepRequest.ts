@@ -48,7 +48,10 @@ export interface SweepWish {
 function list(args: Arguments, ...flags: string[]): string[] | undefined {
   const given = flags.filter((flag) => args.has(flag));
   if (given.length > 1) throw usage(`--${given[0]} and --${given[1]} say the same; give one`);
-  return given.length === 0 ? undefined : args.many(given[0]).flatMap((text) => text.split(',')).map((text) => text.trim()).filter((text) => text !== '');
+  if (given.length === 0) return undefined;
+  const words = args.many(given[0]).flatMap((text) => text.split(',')).map((text) => text.trim()).filter((text) => text !== '');
+  if (words.length === 0) throw usage(`--${given[0]} names nothing`);
+  return words;
 }
 
 function levelsOf(texts: readonly string[] | undefined): number[] | undefined {

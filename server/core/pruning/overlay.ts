@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, ftruncateSync, mkdirSync, openSync, realpathSync, rmSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../bytes/makeFolder';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
 import type { WeightReference } from '../graph/contract';
@@ -63,7 +64,7 @@ export async function* writeOverlay(
 
 function create(file: string, size: number): void {
   try {
-    mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file));
     const fd = openSync(file, 'wx');
     try {
       ftruncateSync(fd, size);

@@ -1,5 +1,6 @@
 import { closeSync, copyFileSync, existsSync, ftruncateSync, linkSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync, constants } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../bytes/makeFolder';
 import { readWhole, readWholeText } from '../bytes/readWhole';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
@@ -52,7 +53,7 @@ export async function* publish<Answer>(
   requireSpace(target, bytes);
 
   const staged = stagedPath(target.path);
-  const made = guarded(target, () => mkdirSync(parent, { recursive: true }));
+  const made = guarded(target, () => makeFolder(parent));
   const syncing: Promise<void>[] = [];
   let done = false;
   try {

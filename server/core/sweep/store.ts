@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../bytes/makeFolder';
 import { readWholeText } from '../bytes/readWhole';
 import { CheckpointError } from '../errors';
 import { removeTemporaries } from '../temporaries';
@@ -64,7 +65,7 @@ export class SweepStore {
           const [key] = differing;
           throw new CheckpointError('sweep-differs', { file: folder, key }, `${differing.join(', ')} differ; ${key} was ${JSON.stringify(header.setup[key as keyof SweepSetup])}, now ${JSON.stringify(setup[key as keyof SweepSetup])}`);
         }
-        mkdirSync(path.join(folder, 'cells'), { recursive: true });
+        makeFolder(path.join(folder, 'cells'));
         removeTemporaries(folder);
         removeTemporaries(path.join(folder, 'cells'));
         return new SweepStore(folder, header);
@@ -73,7 +74,7 @@ export class SweepStore {
       removeTemporaries(folder);
       rmSync(path.join(folder, 'cells'), { recursive: true, force: true });
     }
-    mkdirSync(path.join(folder, 'cells'), { recursive: true });
+    makeFolder(path.join(folder, 'cells'));
     const header: StoreHeader = { version: 1, winnow: options.winnow, started: new Date().toISOString(), setup };
     writeWhole(path.join(folder, HEADER), toJson(header));
     return new SweepStore(folder, header);

@@ -1,4 +1,5 @@
-import { mkdirSync, rmSync, statfsSync } from 'node:fs';
+import { rmSync, statfsSync } from 'node:fs';
+import { makeFolder } from '../bytes/makeFolder';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
 import type { Problem } from '../errors';
@@ -185,7 +186,7 @@ export class Workshop {
     const { bavail, bsize } = statfsSync(this.tools.scratch);
     if (bavail * bsize < need) throw new CheckpointError('disk-full', { file: this.tools.scratch }, `the pruned tensors need ${need} bytes, ${bavail * bsize} are free`);
     const folder = scratchPath(this.tools.scratch);
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     return folder;
   }
 }

@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../../core/bytes/makeFolder';
 import { version } from '../../../package.json';
 import { readWholeText } from '../../core/bytes/readWhole';
 import { CheckpointError } from '../../core/errors';
@@ -30,7 +31,7 @@ export const cell: Verb<'cell'> = {
     const file = path.resolve(context.cwd, args.positional[0]), out = path.resolve(context.cwd, given);
     if (existsSync(out) && !context.force) throw new CheckpointError('target-exists', { file: out }, '');
     const specification = parseSpecification(readWholeText(file, MAX_SPECIFICATION_BYTES), file);
-    mkdirSync(path.dirname(out), { recursive: true });
+    makeFolder(path.dirname(out));
     removeTemporaries(path.dirname(out));
     const pool = makePool({ threads: context.threads });
     const workshop = new Workshop({ pool, io: context.io, scratch: path.dirname(out) });

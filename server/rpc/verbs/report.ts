@@ -1,5 +1,6 @@
-import { lstatSync, mkdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../../core/bytes/makeFolder';
 import { CheckpointError } from '../../core/errors';
 import { benchmarkName } from '../../core/evaluation/contract';
 import { reportCsv } from '../../core/report/csv';
@@ -50,7 +51,7 @@ export const report: Verb<'report'> = {
       if (there?.isDirectory()) throw new CheckpointError('target-exists', { file }, 'it is a folder');
       if (there && !context.force && stem !== path.join(folder, 'report')) throw new CheckpointError('target-exists', { file }, '');
     }
-    mkdirSync(path.dirname(out), { recursive: true });
+    makeFolder(path.dirname(out));
     let done = 0;
     for (const [file, text] of files) {
       writeWhole(file, text);

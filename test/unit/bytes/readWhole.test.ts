@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { readWhole, readWholeText } from '../../../server/core/bytes/readWhole';
+import { makeFolder } from '../../../server/core/bytes/makeFolder';
 import type { CheckpointError } from '../../../server/core/errors';
 
 const root = path.resolve(__dirname, '../../..');
@@ -39,4 +40,19 @@ test('nothing else of the core and the verbs reads a whole file by its name', ()
   const files = ['core', 'rpc/verbs'].flatMap((room) => readdirSync(path.join(root, 'server', room), { recursive: true, encoding: 'utf8' }).map((file) => `${room}/${file.split(path.sep).join('/')}`));
   assert.ok(files.length > 100);
   assert.deepEqual(files.filter((file) => file.endsWith('.ts') && !own.has(file) && /\breadFile(Sync)?\b/.test(readFileSync(path.join(root, 'server', file), 'utf8'))), []);
+});
+
+test('a folder is made with its parents, and a system that refuses is an error and not an endless loop', () => {
+  const outer = path.join(folder, 'p');
+  assert.equal(makeFolder(path.join(outer, 'q', 'r')), outer);
+  assert.equal(makeFolder(path.join(outer, 'q', 'r')), undefined);
+  writeFileSync(path.join(outer, 'file'), '');
+  assert.throws(() => makeFolder(path.join(outer, 'file')), { code: 'EEXIST' });
+  assert.throws(() => makeFolder(path.join(outer, 'file', 'below')));
+  if (process.platform === 'linux') assert.throws(() => makeFolder('/proc/winnow/below'), { code: 'ENOENT' });
+});
+
+test('no other code makes folders with their parents', () => {
+  const found = readdirSync(path.join(root, 'server'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts') && /mkdir(Sync)?\(.*recursive/.test(readFileSync(path.join(root, 'server', file), 'utf8').replace(/^ \*.*$/gm, '')));
+  assert.deepEqual(found, []);
 });

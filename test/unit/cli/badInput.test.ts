@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -77,4 +77,28 @@ test('a report elsewhere replaces no file that it does not know', async () => {
   await fails(['report', sweep, '--out', at('config.md')], 1, 'target-exists');
   assert.equal(readFileSync(at('config.json'), 'utf8'), 'mine');
   assert.deepEqual(readdirSync(folder).filter((name) => /^config(?!\.json$)/.test(name)), []);
+});
+
+test('a target that the system will not have is one sentence, at once', { skip: process.platform !== 'linux' && 'needs /proc' }, async () => {
+  for (const out of ['/proc/winnow/x', '/proc/winnow', '/sys/winnow/x']) {
+    await fails(['prune', model, '--sparsity', '0.5', '--out', out, '--threads', '1'], 1, /target-not-writable|disk-full|not-found/);
+    await fails(['sweep', model, '--benchmarks', 'sample', '--levels', '0.5', '--limit', '1', '--no-runtime', '--out', out], 1, /target-not-writable|disk-full|not-found/);
+  }
+});
+
+test('a list of nothing but commas is wrong usage', async () => {
+  for (const flag of ['--levels', '--methods', '--benchmarks']) assert.match(await fails(['sweep', model, flag, ',', '--out', at('s')], 2, 'usage'), /names nothing/);
+});
+
+test('a full disk under the output is one sentence', { skip: process.platform !== 'linux' && 'needs /dev/full' }, () => {
+  const full = openSync('/dev/full', 'w');
+  try {
+    for (const words of [['inspect', model, '--json'], ['--help'], ['--version']]) {
+      const { status, stderr } = spawnSync(process.execPath, ['--import', 'tsx', path.join(root, 'server/cli.ts'), ...words], { cwd: root, stdio: ['ignore', full, 'pipe'], encoding: 'utf8' });
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, /^winnow: disk-full: [^\n]*\n$/);
+    }
+  } finally {
+    closeSync(full);
+  }
 });
