@@ -33,8 +33,8 @@ for (const [name, list] of [['formats', formats], ['methods', pruningMethods], [
 
 test('a format names its files as they are looked for, and sniffs nothing that is not its own', () => {
   for (const { id, extensions, folderNames, indexSuffix, sniff } of formats) {
-    assert.ok(extensions.length > 0 && extensions.every((extension) => /^\.[a-z0-9_]+$/.test(extension)), id);
-    assert.ok(folderNames.length > 0 && folderNames.every((name) => [...extensions, indexSuffix].some((ending) => ending !== null && name.endsWith(ending))), id);
+    assert.ok(extensions.length > 0 && extensions.every((extension) => /^(\.[a-z0-9_]+)+$/.test(extension)), id);
+    assert.ok(folderNames.every((name) => [...extensions, indexSuffix].some((ending) => ending !== null && name.endsWith(ending))), id);
     assert.ok(indexSuffix === null || indexSuffix.endsWith('.json'), id);
     for (const head of ['', '<!DOCTYPE html>', 'version https://git-lfs.github.com/spec/v1\n', '{"weight_map": {}}']) assert.equal(sniff(Buffer.from(head), head.length), false, `${id}: ${head}`);
   }
