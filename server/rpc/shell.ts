@@ -45,7 +45,8 @@ function contextOf(args: Arguments, streams: ShellStreams): VerbContext {
   const data = args.text('data') ?? (streams.environment.WINNOW_DATA || undefined);
   return {
     cwd: streams.cwd,
-    threads: args.integer('threads', 1, 1024) ?? availableParallelism(),
+    // More threads than processors only wait for each other: ONNX Runtime's spin, and 1024 of them never finish.
+    threads: Math.min(args.integer('threads', 1, 1024) ?? Infinity, availableParallelism()),
     // Reading is as fast, and a file cut short meanwhile is a sentence and not a signal: only a wish maps, in a child.
     io: (io === 'auto' ? 'pread' : io) satisfies IoMode,
     force: args.has('force'),
