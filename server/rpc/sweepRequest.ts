@@ -8,7 +8,8 @@ import { findProtocol } from '../core/evaluation/protocols';
 import type { Model } from '../core/models/contract';
 import { scopes } from '../core/pruning/contract';
 import type { Scope } from '../core/pruning/contract';
-import { parsePattern } from '../core/pruning/pattern';
+import { parsePattern, patternSparsity } from '../core/pruning/pattern';
+import { pruneScope } from '../core/pruning/pruneScope';
 import { pruningMethods } from '../core/pruning/registry';
 import { providers } from '../core/runtime/contract';
 import type { Provider } from '../core/runtime/contract';
@@ -119,15 +120,25 @@ function distinctTexts(ids: readonly string[], dataFolder: string | null): strin
   });
 }
 
-/** Fills in what depends on the model. @throws CheckpointError as `prepareText` does for protocol, context and benchmarks */
+/**
+ * Fills in what depends on the model, and checks all that can be checked before a folder is made: a sweep that stops at a
+ * typo must not leave a store that then refuses the corrected one.
+ *
+ * @throws CheckpointError as `prepareText` does for protocol, context and benchmarks; as `pruneScope` for globs; `usage`
+ */
 export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, context: Pick<VerbContext, 'threads' | 'dataFolder'>, runtime: boolean): SweepRequest {
   const architecture = evaluable(model);
   const protocol = findProtocol(wish.protocol, architecture.kind);
+  const pattern = parsePattern(wish.pattern), implied = pattern === 'unstructured' ? null : patternSparsity(pattern);
+  const levels = wish.levels ?? (implied === null ? DEFAULT_LEVELS : [implied]);
+  const other = implied === null ? undefined : levels.find((level) => level !== 0 && level !== implied);
+  if (other !== undefined) throw usage(`the pattern ${wish.pattern} implies the level ${implied}; ${other} is another`);
+  pruneScope(model, wish);
   const longest = architecture.maxContext(model.checkpoint.config ?? {});
   const window = wish.context ?? protocol.defaults(longest).context;
   if (window > longest) throw new CheckpointError('context-too-long', { file: model.checkpoint.path }, `${window} tokens asked, the model has ${longest} positions`);
   return {
-    checkpoint: wish.checkpoint, methods: wish.methods, levels: wish.levels ?? DEFAULT_LEVELS, scope: wish.scope, pattern: parsePattern(wish.pattern),
+    checkpoint: wish.checkpoint, methods: wish.methods, levels, scope: wish.scope, pattern,
     include: wish.include, exclude: wish.exclude, seed: wish.seed, benchmarks: distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder),
     protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, runtime,
   };
