@@ -16,6 +16,7 @@ const SELECTOR = [{ scheme: 'file', language: 'yaml' }, { scheme: 'file', patter
 /** From the polite end to the kill. */
 const STOP_MS = 2_000;
 
+/** The client of one window; starts nothing before the first call. */
 export class WinnowClient implements vscode.Disposable {
   private readonly pushed = new vscode.EventEmitter<PushedEvent>();
   private readonly changed = new vscode.EventEmitter<ServerState>();

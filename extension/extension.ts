@@ -41,6 +41,7 @@ export interface WinnowApi {
   pids(): Promise<{ server: number | null; engine: number | null }>;
 }
 
+/** Registers everything; starts the server only where a job of an earlier window still runs or a document asks for it. */
 export function activate(context: vscode.ExtensionContext): WinnowApi {
   const log = vscode.window.createOutputChannel('Winnow', { log: true });
   const client = new WinnowClient(context, log);

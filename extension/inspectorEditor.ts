@@ -5,6 +5,7 @@ import type { Host } from './host';
 import { bindWebview } from './webviewBridge';
 import { webviewHtml, webviewOptions } from './webviewHtml';
 
+/** View type of the custom editor, as the manifest has it. */
 export const INSPECTOR = 'winnow.inspector';
 /** The same editor for index files, which stay text by default. */
 const INDEX_INSPECTOR = 'winnow.indexInspector';
@@ -25,6 +26,7 @@ class InspectorEditor implements vscode.CustomReadonlyEditorProvider {
   }
 }
 
+/** Registers the editor under both of its view types. */
 export function registerInspector(host: Host): vscode.Disposable[] {
   const provider = new InspectorEditor(host), options = { webviewOptions: { retainContextWhenHidden: true }, supportsMultipleEditorsPerDocument: true };
   return [INSPECTOR, INDEX_INSPECTOR].map((type) => vscode.window.registerCustomEditorProvider(type, provider, options));

@@ -9,6 +9,7 @@ export interface JobActions { openSweep(dir: string): void; inspect(target: stri
 
 interface Shown { report(job: JobJson): void; end(): void }
 
+/** The jobs of this machine as this window shows them. */
 export class JobsView implements vscode.Disposable {
   private readonly shown = new Map<string, Shown>();
   private readonly running = new Map<string, JobJson>();

@@ -1,6 +1,7 @@
 /** Which checkpoint is meant: what was pointed at, else a bounded look at the workspace, else an open dialog. */
 import path from 'node:path';
 import * as vscode from 'vscode';
+import { folderNames, ownSuffixes, weightSuffixes } from '../server/language/weightNames';
 import { modelsOf } from './targets';
 import { checkpointAt, hasWeights, isWeightName } from '../server/language/siblings';
 
@@ -23,7 +24,7 @@ export async function checkpointOf(argument: unknown, title: string): Promise<st
 }
 
 async function pick(title: string): Promise<string | null> {
-  const found = await vscode.workspace.findFiles('**/*.{safetensors,safetensors.index.json}', SKIPPED, MAX_FOUND);
+  const found = await vscode.workspace.findFiles(`**/{*.{${ownSuffixes.map((suffix) => suffix.slice(1)).join(',')}},${folderNames.join(',')}}`, SKIPPED, MAX_FOUND);
   const current = currentCheckpoint();
   const models = modelsOf(found.map((uri) => uri.fsPath)).filter((target) => target !== current);
   interface Item extends vscode.QuickPickItem { target: string | null; dialog: 'file' | 'folder' | null }
@@ -33,7 +34,7 @@ async function pick(title: string): Promise<string | null> {
   const choice = await vscode.window.showQuickPick(items, { title, placeHolder: 'Checkpoint', matchOnDescription: true, matchOnDetail: true });
   if (!choice?.dialog) return choice?.target ?? null;
   const folder = choice.dialog === 'folder';
-  const picked = await vscode.window.showOpenDialog({ title, canSelectFiles: !folder, canSelectFolders: folder, canSelectMany: false, openLabel: 'Choose', ...(folder ? {} : { filters: { Checkpoints: ['safetensors', 'json'], 'All files': ['*'] } }) });
+  const picked = await vscode.window.showOpenDialog({ title, canSelectFiles: !folder, canSelectFolders: folder, canSelectMany: false, openLabel: 'Choose', ...(folder ? {} : { filters: { Checkpoints: [...weightSuffixes.map((suffix) => suffix.slice(1)).filter((suffix) => !suffix.includes('.')), 'json'], 'All files': ['*'] } }) });
   return picked?.[0]?.fsPath ?? null;
 }
 

@@ -9,6 +9,7 @@ const TYPE = 'winnow.sweep';
 /** Titles and folders of open panels: what a reload leaves of a view that never said its state. */
 const REMEMBERED = 'winnow.sweepPanels';
 
+/** The open sweep panels, one a folder. */
 export class SweepPanels implements vscode.WebviewPanelSerializer {
   private readonly panels = new Map<string, vscode.WebviewPanel>();
 

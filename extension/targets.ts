@@ -1,6 +1,13 @@
 /** What the checkpoints of a folder are, and where results go: names beside them, as the command line chooses. Knows no vscode. */
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { weightSuffixes } from '../server/language/weightNames';
+
+/** A file name without its ending. */
+function withoutSuffix(name: string): string {
+  const suffix = [...weightSuffixes].sort((a, b) => b.length - a.length).find((one) => name.toLowerCase().endsWith(one));
+  return suffix === undefined || suffix.length === name.length ? name : name.slice(0, -suffix.length);
+}
 
 /** 0.5 -> `50`, 0.995 -> `99.5`. */
 export const percentName = (fraction: number): string => String(Number((fraction * 100).toPrecision(12)));
@@ -12,9 +19,10 @@ export function stemOf(checkpoint: string): string {
   if (folder) return path.resolve(checkpoint);
   const parent = path.dirname(path.resolve(checkpoint));
   if (existsSync(path.join(parent, 'config.json')) && path.dirname(parent) !== parent) return parent;
-  return path.join(parent, path.basename(checkpoint).replace(/\.safetensors(\.index\.json)?$/i, ''));
+  return path.join(parent, withoutSuffix(path.basename(checkpoint)));
 }
 
+/** True below `models--…/snapshots` of a Hugging Face cache. */
 export const isInHubCache = (file: string): boolean => path.resolve(file).split(path.sep).some((part, i, parts) => part === 'snapshots' && /^models--/.test(parts[i - 1] ?? ''));
 
 /**

@@ -3,11 +3,12 @@
  * document. The same process is what the editor starts, detached, for each prune, convert and sweep.
  */
 import { runShell } from './rpc/shell';
+import { joinSupervisor, superviseSelf } from './rpc/supervise';
 
 // Whoever reads us may stop reading (`winnow inspect X | head -1`): that is an end, not a fault.
 const deaf = (error: NodeJS.ErrnoException): void => {
   if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED') process.exit(process.exitCode ?? 0);
-  throw error;
+  // Anything else (a full disk) reaches whoever writes, who has a sentence for it.
 };
 process.stdout.on('error', deaf);
 process.stderr.on('error', () => {});
@@ -24,6 +25,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   });
 }
 
+const supervised = joinSupervisor(() => cancel.abort());
+
 void runShell(process.argv.slice(2), {
   cwd: process.cwd(), environment: process.env, stdout: process.stdout, stderr: process.stderr, signal: cancel.signal,
+  ...(supervised ? {} : { supervise: (words) => superviseSelf(words, cancel.signal) }),
 }).then((code) => process.exit(code));

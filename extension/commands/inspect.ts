@@ -8,4 +8,5 @@ export async function inspect(argument: unknown): Promise<void> {
   if (target) await openInspector(target);
 }
 
+/** Opens a path in the custom editor; a folder too. */
 export const openInspector = async (target: string): Promise<void> => { await vscode.commands.executeCommand('vscode.openWith', vscode.Uri.file(target), INSPECTOR); };

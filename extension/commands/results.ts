@@ -3,16 +3,15 @@ import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import * as vscode from 'vscode';
-import { checkpointAt } from '../../server/language/siblings';
+import { checkpointAt, isWeightName } from '../../server/language/siblings';
 import type { Host } from '../host';
-import { sweepCsv } from '../sweepCsv';
 import { openInspector } from './inspect';
 
 /** Opens what a job wrote: a checkpoint in the inspector, a file in its editor, another folder in the explorer. */
 export async function openPath(target: string): Promise<void> {
   if (!existsSync(target)) { void vscode.window.showWarningMessage(`${target} is not there any more.`); return; }
   const uri = vscode.Uri.file(target), folder = statSync(target).isDirectory();
-  if (folder ? checkpointAt(target).ok : target.endsWith('.safetensors')) await openInspector(target);
+  if (folder ? checkpointAt(target).ok : isWeightName(target)) await openInspector(target);
   else await vscode.commands.executeCommand(folder ? 'revealInExplorer' : 'vscode.open', uri);
 }
 
@@ -30,7 +29,7 @@ export async function openReport(host: Host, dir: string): Promise<void> {
 
 /** Saves the cells of a sweep as CSV where the person says. */
 export async function exportCsv(host: Host, dir: string): Promise<void> {
-  const sweep = await host.client.call('sweepResult', { dir });
+  const { csv } = await host.client.call('sweepTable', { dir });
   const target = await vscode.window.showSaveDialog({ defaultUri: vscode.Uri.file(path.join(dir, `${path.basename(dir)}.csv`)), filters: { CSV: ['csv'] } });
-  if (target) await vscode.workspace.fs.writeFile(target, Buffer.from(sweepCsv(sweep), 'utf8'));
+  if (target) await vscode.workspace.fs.writeFile(target, Buffer.from(csv, 'utf8'));
 }

@@ -1,11 +1,11 @@
 import type { ByteSource, IoMode } from './bytes/byteSource';
-import { openSource } from './bytes/openSource';
+import { openTensor } from './bytes/decodedSource';
 import { throwIfCancelled } from './errors';
 import type { Checkpoint } from './formats/contract';
 import type { Job } from './job';
 import { decodeInto, partsOf } from './tensor/decode';
 import { dtypes } from './tensor/dtype';
-import type { TensorInfo } from './tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from './tensor/tensorInfo';
 
 /** Elements looked at in one step: at most 3 MiB of each checkpoint, and the doubles they decode to. A multiple of WHOLE_BYTES. */
 const WINDOW_ELEMENTS = 3 * 2 ** 17;
@@ -56,22 +56,25 @@ export async function* compareCheckpoints(a: Checkpoint, b: Checkpoint, io: IoMo
   return results;
 }
 
-const sizeOf = (info: TensorInfo | undefined): number => (info ? info.to - info.from : 0);
+const sizeOf = (info: TensorInfo | undefined): number => (info ? valueBytes(info) : 0);
 
-/** Each file opened once. */
+/** Each tensor's values opened once, and closed when the next one of its side begins. */
 class Readers {
-  private readonly open = new Map<string, ByteSource>();
+  private readonly open = new Map<Checkpoint, { readonly info: TensorInfo; readonly source: ByteSource }>();
   constructor(private readonly io: IoMode) {}
 
   read(checkpoint: Checkpoint, info: TensorInfo, from: number, to: number, into: Uint8Array): void {
-    const file = checkpoint.files[info.file];
-    let source = this.open.get(file.path);
-    if (!source) this.open.set(file.path, (source = openSource(file, this.io)));
-    source.read(from, to, into);
+    let held = this.open.get(checkpoint);
+    if (held?.info !== info) {
+      held?.source.close();
+      this.open.delete(checkpoint);
+      this.open.set(checkpoint, (held = { info, source: openTensor(checkpoint.files[info.file], info, this.io) }));
+    }
+    held.source.read(from, to, into);
   }
 
   close(): void {
-    for (const source of this.open.values()) source.close();
+    for (const { source } of this.open.values()) source.close();
   }
 }
 
@@ -87,7 +90,7 @@ class Side {
     const { info } = this;
     this.count = info ? Math.max(0, Math.min(WINDOW_ELEMENTS, info.elements - first)) : 0;
     if (!info || this.count === 0) return 0;
-    const { bits } = dtypes[info.dtype], parts = partsOf(info.dtype), length = (this.count * bits) / 8, from = info.from + (first * bits) / 8;
+    const { bits } = dtypes[info.dtype], parts = partsOf(info.dtype), length = (this.count * bits) / 8, from = (first * bits) / 8;
     if (this.bytes.length === 0) {
       const most = Math.min(WINDOW_ELEMENTS, info.elements);
       this.bytes = new Uint8Array(Math.ceil((most * bits) / 64) * 8);

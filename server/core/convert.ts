@@ -1,10 +1,11 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import type { IoMode } from './bytes/byteSource';
-import { openSource } from './bytes/openSource';
+import type { ByteSource, IoMode } from './bytes/byteSource';
+import { openTensor } from './bytes/decodedSource';
 import { throwIfCancelled } from './errors';
 import type { Problem } from './errors';
 import type { Checkpoint } from './formats/contract';
-import { layOutFile, layOutLike } from './formats/writeSafetensors';
+import { isRewritten, writtenParts } from './formats/written';
+import { aligned, layOutFile, layOutLike } from './formats/writeSafetensors';
 import type { FileLayout } from './formats/writeSafetensors';
 import type { Job, Progress } from './job';
 import { publish } from './pruning/publish';
@@ -15,7 +16,7 @@ import { dtypes } from './tensor/dtype';
 import type { DType } from './tensor/dtype';
 import { convertible, encodeInto } from './tensor/narrow';
 import type { Convertible } from './tensor/narrow';
-import type { TensorInfo } from './tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from './tensor/tensorInfo';
 
 /** Elements converted in one step. A multiple of WHOLE_BYTES. */
 const WINDOW_ELEMENTS = 2 ** 19;
@@ -42,31 +43,39 @@ export interface Converted {
  * @throws CheckpointError as `resolveTarget` and `publish`, and what reading throws
  */
 export async function* convertCheckpoint(source: Checkpoint, options: ConvertOptions, signal?: AbortSignal): Job<Converted> {
-  const target = resolveTarget(source, { out: options.out, force: options.force, suffix: options.dtype ?? 'safetensors' });
-  const layouts = source.files.map((file, number) => (options.dtype === null ? layOutLike(source, number)
-    : layOutFile(inFile(source, number).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) })), file.metadata, file.path)));
-  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, layouts, stage, options, signal), signal);
+  const target = resolveTarget(source, { out: options.out, force: options.force, suffix: options.dtype ?? 'safetensors', as: 'safetensors' });
+  const parts = writtenParts(source, 'safetensors'), rewritten = isRewritten(source, 'safetensors');
+  const layouts = parts.map((part) => {
+    if (options.dtype === null && !rewritten) return layOutLike(source, part[0]);
+    const file = source.files[part[0]], tensors = inFiles(source, part).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) }));
+    return layOutFile(rewritten ? aligned(tensors) : tensors, rewritten ? { format: 'pt', ...file.metadata } : file.metadata, file.path);
+  });
+  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, 'safetensors');
   return { out: target.path, bytes, problems };
 }
 
-const inFile = (source: Checkpoint, number: number): TensorInfo[] => source.tensors.filter((info) => info.file === number).sort((a, b) => a.from - b.from);
+/** The tensors of some files in the order of their bytes. */
+const inFiles = (source: Checkpoint, files: readonly number[]): TensorInfo[] => source.tensors.filter((info) => files.includes(info.file)).sort((a, b) => a.file - b.file || a.from - b.from);
 
 const isConvertible = (dtype: DType): dtype is Convertible => (convertible as readonly string[]).includes(dtype);
 
 const targetDType = (dtype: DType, wanted: Convertible | null): DType => (wanted !== null && isConvertible(dtype) ? wanted : dtype);
 
-async function* fill(source: Checkpoint, layouts: readonly FileLayout[], stage: Stage, options: ConvertOptions, signal?: AbortSignal): Job<readonly Problem[]> {
+async function* fill(source: Checkpoint, parts: readonly (readonly number[])[], layouts: readonly FileLayout[], stage: Stage, options: ConvertOptions, signal?: AbortSignal): Job<readonly Problem[]> {
   const problems: Problem[] = [];
-  const total = source.tensors.reduce((sum, { from, to }) => sum + to - from, 0);
+  const total = source.tensors.reduce((sum, info) => sum + valueBytes(info), 0);
   let done = 0;
   for (const [number, layout] of layouts.entries()) {
-    const bytes = openSource(source.files[number], options.io), fd = openSync(stage.files[number], 'r+');
+    const fd = openSync(stage.files[number], 'r+');
+    let bytes: ByteSource | null = null;
     try {
       writeAll(fd, layout.head, 0);
-      for (const info of inFile(source, number)) {
+      for (const info of inFiles(source, parts[number])) {
         const wanted = targetDType(info.dtype, options.dtype), at = layout.places.get(info.name)!.from;
-        const place = { file: source.files[number].path, tensor: info.name };
+        const place = { file: source.files[info.file].path, tensor: info.name };
         if (options.dtype !== null && wanted !== options.dtype && dtypes[info.dtype].kind === 'float') problems.push({ code: 'unsupported-dtype', where: place, detail: `${info.dtype} is kept` });
+        bytes?.close();
+        bytes = openTensor(source.files[info.file], info, options.io);
         const window = new Window(info, wanted);
         for (let first = 0; first < info.elements; first += WINDOW_ELEMENTS) {
           throwIfCancelled(signal);
@@ -81,7 +90,7 @@ async function* fill(source: Checkpoint, layouts: readonly FileLayout[], stage: 
       }
     } finally {
       closeSync(fd);
-      bytes.close();
+      bytes?.close();
     }
     stage.complete(stage.files[number]);
   }
@@ -107,9 +116,9 @@ class Window {
     return Math.min(WINDOW_ELEMENTS, this.info.elements - first);
   }
 
-  /** Bytes of the source file. */
+  /** Bytes of the values. */
   range(first: number): { from: number; to: number } {
-    const { bits } = dtypes[this.info.dtype], from = this.info.from + (first * bits) / 8;
+    const { bits } = dtypes[this.info.dtype], from = (first * bits) / 8;
     return { from, to: from + (this.elements(first) * bits) / 8 };
   }
 

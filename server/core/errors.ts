@@ -7,10 +7,14 @@ export const errorCodes = [
   'not-found', 'not-readable', 'is-empty', 'no-model-in-folder', 'several-models-in-folder', 'file-changed-while-reading', 'short-read',
   // what the file really is
   'git-lfs-pointer', 'html-page', 'unknown-format', 'unsupported-format', 'wrong-content',
+  // containers whose values are encoded or whose structure is a program
+  'bad-encoding', 'zip-broken', 'pickle-broken', 'pickle-blocked', 'torchscript', 'no-tensors', 'storage-missing', 'storage-too-short', 'bad-view',
+  'opaque-entries', 'mask-folded', 'other-format-written',
+  'file-damaged', 'data-file-outside', 'data-file-missing',
   // safetensors
   'header-too-short', 'header-cut-short', 'header-longer-than-file', 'header-too-large', 'header-not-json', 'header-not-object',
   'duplicate-tensor', 'bad-tensor-entry', 'bad-shape', 'unknown-dtype', 'offset-reversed', 'offset-out-of-range', 'size-mismatch', 'overlap', 'gap',
-  'trailing-bytes', 'file-cut-short', 'metadata-not-text', 'header-space-first',
+  'trailing-bytes', 'file-cut-short', 'metadata-not-text', 'metadata-broken', 'header-space-first',
   // shards
   'index-not-json', 'index-bad-map', 'shard-missing', 'shard-outside-folder', 'tensor-missing-in-shard', 'stray-copy', 'stray-file', 'index-total-wrong', 'too-many-shards',
   // models

@@ -48,6 +48,7 @@ function placeOf({ uri }: TextDocument): { file: string; kind: DocumentKind } | 
   return kind && { file, kind };
 }
 
+/** What is wrong with a recipe, on the exact key or value; what Winnow does not do in a recipe of llm-compressor, as information. */
 export function diagnosticsOf(document: TextDocument, kind: DocumentKind, known: KnownIds): Diagnostic[] {
   const text = document.getText();
   const range = (from: number, to: number): Range => ({ start: document.positionAt(from), end: document.positionAt(to) });

@@ -56,6 +56,7 @@ export interface KnownIds {
   readonly providers?: readonly string[];
 }
 
+/** Every key of a recipe, in the order in which the README shows them. */
 export const recipeKeys = ['checkpoint', 'method', 'scope', 'pattern', 'include', 'exclude', 'levels', 'sparsity', 'benchmarks', 'text', 'protocol', 'context', 'stride', 'limit', 'provider', 'out', 'seed'] as const;
 type RecipeKey = (typeof recipeKeys)[number];
 

@@ -45,12 +45,14 @@ export function readList<T>(node: Node, key: string, complain: Complain, read: (
   return sound ? { items, nodes } : null;
 }
 
+/** Text that is not blank; null after a complaint. */
 export function readText(node: Node, key: string, complain: Complain): string | null {
   if (isScalar(node) && typeof node.value === 'string' && node.value.trim() !== '') return node.value;
   complain(node, `${key} takes text; ${isScalar(node) && (node.value === null || node.value === '') ? 'nothing is given' : `${sourceOf(node)} is not text`}.`);
   return null;
 }
 
+/** A whole number in [least, most]; null after a complaint. */
 export function readWhole(node: Node, key: string, least: number, most: number, complain: Complain): number | null {
   if (isScalar(node) && typeof node.value === 'number' && Number.isSafeInteger(node.value) && node.value >= least && node.value <= most) return node.value;
   complain(node, `${key} takes a whole number from ${least} to ${most}; ${isScalar(node) && node.value === null ? 'nothing is given' : `${sourceOf(node)} is not one`}.`);

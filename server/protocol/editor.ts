@@ -8,6 +8,7 @@
  */
 import type { InspectJson, JobProgressJson, Num, ProblemJson, StatsNumbers, SweepJson, CatalogJson } from './verbs';
 
+/** Told by the view with `hello`: a page of an earlier version is asked to reload. */
 export const PROTOCOL_VERSION = 1;
 
 /** Node of the tree: `all`, `prunable`, `g:<group>`, `t:<tensor name>`; or a heat cell `c:<role>|<layer>`. */
@@ -17,6 +18,9 @@ export type NodeId = string;
 export const GRID_POINTS = 256;
 export const GRID_MIN = 2 ** -24;
 export const GRID_MAX = 2 ** 8;
+
+/** Nodes asked about in one call: as many curves, in base64 and with their ids, as go into the 256 KiB that a message may have. */
+export const MAX_IDS = 300;
 
 export interface Facts {
   name: string;
@@ -32,6 +36,9 @@ export interface Facts {
   architecture: string | null;
   architectureTitle: string | null;
   problems: (ProblemJson & { sentence: string })[];
+  /** What the files hold besides plain tensors of the model, at most 200 of `opaqueCount`. Missing when there is nothing. */
+  opaque?: { name: string; kind: string; detail: string; shape: number[] | null }[];
+  opaqueCount?: number;
   /** Roles and layers of the heatmap, in drawing order. A role appears when at least one layer has it. */
   heat: { roles: string[]; layers: number[]; cells: { role: string; layer: number; parameters: number; tensors: number }[] };
   /** Changes whenever a file's size or time changes; a view drops what it knows when it differs. */
@@ -123,7 +130,7 @@ export interface EditorMethods {
   locate: { params: { path: string; id: NodeId; expanded: NodeId[]; filter: string; sort: 'file' | 'parameters' | 'name' }; result: { id: NodeId; group: NodeId | null; index: number | null } };
   /** One exact pass over the file. Progress comes as `scanProgress`. Answered from the cache when nothing changed. */
   scan: { params: { path: string }; result: { seconds: number; bytes: number; cached: boolean } };
-  /** Curves of at most 500 nodes a call. */
+  /** Curves of at most MAX_IDS nodes a call. */
   curves: { params: { path: string; ids: NodeId[] }; result: { curves: Curve[] } };
   /** Histogram of one node in at most `bars` bars. */
   histogram: { params: { path: string; id: NodeId; bars: number }; result: HistogramBars };
@@ -139,6 +146,8 @@ export interface EditorMethods {
   dismissJob: { params: { id: string }; result: Record<string, never> };
   /** A finished or running sweep's store, summarised. */
   sweepResult: { params: { dir: string }; result: SweepJson };
+  /** The same as a table: what `winnow report` writes as CSV. */
+  sweepTable: { params: { dir: string }; result: { csv: string } };
 }
 export type EditorMethod = keyof EditorMethods;
 export type Params<M extends EditorMethod> = EditorMethods[M]['params'];

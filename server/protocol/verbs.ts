@@ -24,7 +24,13 @@ export interface InspectJson {
   architecture: string | null;
   tied: string[][];
   problems: ProblemJson[];
-  tensors: { name: string; dtype: string; shape: number[]; parameters: number; bytes: number; role: string; layer: number | null; stack?: 'encoder' | 'decoder'; prunable: boolean }[];
+  tensors: {
+    name: string; dtype: string; shape: number[]; parameters: number; bytes: number; role: string; layer: number | null; stack?: 'encoder' | 'decoder'; prunable: boolean;
+    /** What the file calls the type, and its bits a weight, where `dtype` is only what it decodes to. */
+    storedName?: string; storedDtype?: string; storedBits?: number;
+  }[];
+  /** What the file holds besides the model's plain tensors: optimizer state, sparse tensors, objects. Missing when there is nothing. */
+  opaque?: { name: string; kind: string; shape?: number[]; detail: string; section?: 'model' | 'optimizer' }[];
 }
 
 export interface StatsNumbers {
@@ -95,6 +101,8 @@ export interface EvalJson {
   tokenizer: string;
   /** How a masked LM decodes, where its family knows more than one way. */
   decoder?: 'emd' | 'plain';
+  /** `<unk>` in the text: how often, and as how many tokens each; null where there is none. */
+  unknownWords: { count: number; tokensEach: number } | null;
   problems: ProblemJson[];
 }
 
@@ -139,10 +147,15 @@ export interface SweepCellJson {
   bytes: { dense: number; deflate: number; bitmask: number; csr: number };
   /** Of the baseline: against itself, a control that must say `no difference`. */
   runtime: RuntimeJson | null;
+  /** Why there is no `runtime` though it was asked for, e.g. both models do not fit into memory at once. */
+  runtimeProblem: ProblemJson | null;
   seconds: number;
   /** Why there is no value, e.g. a NaN perplexity. */
   problem: ProblemJson | null;
 }
+
+/** One sentence in Markdown; the only markup is `**`. `benchmark` null: of all texts. */
+export interface FindingJson { benchmark: string | null; text: string }
 
 export interface SweepJson {
   checkpoint: string;
@@ -157,6 +170,8 @@ export interface SweepJson {
   /** What each text was: numbers of two texts are never compared. */
   texts: { benchmark: string; tokens: number; scoredTokens: number; windows: number; textSha256: string }[];
   cells: SweepCellJson[];
+  /** What the numbers say. */
+  findings: FindingJson[];
 }
 
 export interface CompareJson {

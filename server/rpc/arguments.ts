@@ -1,11 +1,12 @@
 import { CheckpointError } from '../core/errors';
+import { editDistance } from '../language/nearest';
 import type { Arguments, Flag } from './verbs/contract';
 
 /** Flags that every verb takes. `--progress-file` is for jobs of the editor and is not shown. */
 export const commonFlags: readonly (Flag & { readonly hidden?: true })[] = [
   { name: 'json', value: null, help: 'print one JSON document to stdout and nothing else there' },
   { name: 'force', value: null, help: 'replace what is already at the target' },
-  { name: 'io', value: 'auto|mmap|pread', help: 'how files are reached (default: auto)' },
+  { name: 'io', value: 'auto|mmap|pread', help: 'how files are reached (default: auto, which reads them here)' },
   { name: 'threads', value: 'N', help: 'threads for scanning and for the CPU provider (default: all cores)' },
   { name: 'data', value: 'FOLDER', help: 'folder with the benchmark texts (default: $WINNOW_DATA)' },
   { name: 'verbose', value: null, help: 'more words on stderr, and the stack of an error' },
@@ -15,22 +16,6 @@ export const commonFlags: readonly (Flag & { readonly hidden?: true })[] = [
 ];
 
 const usage = (detail: string): CheckpointError => new CheckpointError('usage', {}, detail);
-
-/** Edits that turn `a` into `b` (insert, delete, replace, swap of neighbours). */
-export function editDistance(a: string, b: string): number {
-  let before: number[] = [], above = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      let best = Math.min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) best = Math.min(best, before[j - 2] + 1);
-      row.push(best);
-    }
-    before = above;
-    above = row;
-  }
-  return above[b.length];
-}
 
 /** The known names nearest to a word that is none of them, best first; empty when none is near. */
 export function nearMatches(word: string, known: readonly string[]): string[] {
@@ -124,5 +109,9 @@ export function parseArguments(words: readonly string[], flags: readonly Flag[])
       while (flag.many && i + 1 < words.length && !isFlag(words[i + 1])) values.push(words[++i]);
     }
   }
+  // An unset variable of a script: as a path it would mean the folder one happens to be in.
+  const unset = [...given].find(([, values]) => values.includes(''));
+  if (unset) throw usage(`--${unset[0]} is empty`);
+  if (positional.includes('')) throw usage('a word is empty');
   return new ParsedArguments(positional, given);
 }

@@ -1,6 +1,7 @@
 /** Run files of children: the next start ends those whose parent is gone (killed, with the child too busy to notice). */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../core/bytes/makeFolder';
 import { isAlive, startStamp } from './processIdentity';
 
 interface ChildFile { readonly pid: number; readonly stamp: string | null; readonly parent: number; readonly parentStamp: string | null }
@@ -11,7 +12,7 @@ const NAME = /^\d+\.json$/;
 export function noteChild(folder: string, pid: number, parent = process.pid): () => void {
   const file = path.join(folder, `${pid}.json`);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     writeFileSync(file, JSON.stringify({ pid, stamp: startStamp(pid), parent, parentStamp: startStamp(parent) } satisfies ChildFile));
   } catch { /* a full or read-only disk: the child still ends with its channel */ }
   return () => rmSync(file, { force: true });

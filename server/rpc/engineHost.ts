@@ -27,6 +27,7 @@ export const MAX_DEATHS_OF_ONE_CALL = 3;
 
 interface Pending { readonly key: string; resolve(result: unknown): void; reject(error: Error): void; release(): void }
 
+/** The engine child and every call that is with it; each call ends, whatever becomes of the child. */
 export class EngineHost {
   private child: EngineChild | null = null;
   private startedMs = 0;

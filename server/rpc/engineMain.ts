@@ -1,6 +1,7 @@
 /** The engine child's shell: binds the core to the IPC channel of its parent, and goes when the parent goes. */
 import { CheckpointError } from '../core/errors';
 import { runJob } from '../core/job';
+import { reportCsv } from '../core/report/csv';
 import { makePool } from '../core/workers/pool';
 import type { VerbOutputs } from '../protocol/verbs';
 import { parseArguments, commonFlags } from './arguments';
@@ -42,5 +43,6 @@ function verbHandlers(settings: EngineSettings): Handlers {
     inspectFull: ({ path }, signal) => run('inspect', [path], signal),
     catalog: (_params, signal) => run('catalog', [], signal),
     sweepResult: ({ dir }) => sweepJson(summaryOfFolder(dir)),
+    sweepTable: ({ dir }) => ({ csv: reportCsv(summaryOfFolder(dir)) }),
   };
 }

@@ -4,6 +4,7 @@ import type { IoMode } from '../core/bytes/byteSource';
 
 export interface EngineSettings { readonly io: IoMode; readonly threads: number; readonly dataFolder: string | null }
 
+/** The environment variable that carries the settings. */
 export const ENGINE_VARIABLE = 'WINNOW_ENGINE';
 const MAX_THREADS = 256;
 

@@ -8,18 +8,22 @@ import { isJobEnd, type JobEndJson } from './progressFile';
 /** A job as it is written down: what the editor sees, and what is needed to find the process again. */
 export interface RunFile { readonly job: JobJson; readonly stamp: string | null; readonly cancelledMs: number | null }
 
+/** Where the job appends its progress. */
 export const progressPath = (folder: string, id: string): string => path.join(folder, `${id}.progress`);
+/** Where what the job prints goes. */
 export const logPath = (folder: string, id: string): string => path.join(folder, `${id}.log`);
 const runPath = (folder: string, id: string): string => path.join(folder, `${id}.json`);
 const ID = /^[a-z]+-[0-9a-z-]{1,60}$/;
 const MAX_RUN_BYTES = 1 << 20, TAIL_BYTES = 16_384;
 
+/** Writes the run file beside and renames it. */
 export function writeRun(folder: string, run: RunFile): void {
   const target = runPath(folder, run.job.id), beside = `${target}.${process.pid}.tmp`;
   writeFileSync(beside, JSON.stringify(run));
   renameSync(beside, target);
 }
 
+/** Removes all files of a job. */
 export function removeRun(folder: string, id: string): void {
   for (const file of [runPath(folder, id), progressPath(folder, id), logPath(folder, id)]) rmSync(file, { force: true });
 }

@@ -1,8 +1,9 @@
 /** Jobs: detached `winnow` CLI processes that outlive the window. Started, followed by their progress file, cancelled, found again. */
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, statSync, watch, type FSWatcher } from 'node:fs';
+import { closeSync, openSync, statSync, watch, type FSWatcher } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
+import { makeFolder } from '../core/bytes/makeFolder';
 import type { JobJson, JobKind, Params } from '../protocol/editor';
 import { CallFailure } from './ipc';
 import { complaintOf, logPath, progressPath, readProgress, readRuns, removeRun, writeRun, type RunFile } from './jobFiles';
@@ -27,6 +28,7 @@ const KINDS: readonly JobKind[] = ['prune', 'sweep', 'convert', 'eval'];
 /** Ended jobs beyond these are forgotten, oldest first. */
 const MAX_ENDED = 50;
 
+/** The jobs of one storage folder, whichever window or server started them. */
 export class JobStore {
   private runs = new Map<string, RunFile>();
   private readonly exits = new Map<string, string>();
@@ -34,7 +36,7 @@ export class JobStore {
   private timer: NodeJS.Timeout | null = null;
 
   constructor(private readonly options: JobStoreOptions) {
-    mkdirSync(options.folder, { recursive: true });
+    makeFolder(options.folder);
     for (const run of readRuns(options.folder)) this.runs.set(run.job.id, run);
     this.forgetOld();
     this.refresh();

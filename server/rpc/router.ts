@@ -6,9 +6,10 @@ export type CallEngine = <M extends EditorMethod>(method: M, params: Params<M>, 
 
 /** Every method with where it goes; the compiler sees to it that none is forgotten. */
 const places: Readonly<Record<EditorMethod, 'engine' | 'server'>> = {
-  inspect: 'engine', rows: 'engine', locate: 'engine', scan: 'engine', curves: 'engine', histogram: 'engine', cut: 'engine', inspectFull: 'engine', catalog: 'engine', sweepResult: 'engine',
+  inspect: 'engine', rows: 'engine', locate: 'engine', scan: 'engine', curves: 'engine', histogram: 'engine', cut: 'engine', inspectFull: 'engine', catalog: 'engine', sweepResult: 'engine', sweepTable: 'engine',
   startJob: 'server', jobs: 'server', cancelJob: 'server', dismissJob: 'server',
 };
+/** Every method of the protocol. */
 export const methods = Object.keys(places) as readonly EditorMethod[];
 
 /** @returns the one way in for a call; rejects with CallFailure or with what the server's own handler throws */

@@ -33,6 +33,21 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'unknown-format': (p, d) => `${file(p)} is in no format that Winnow knows${aside(d)}. \`winnow catalog\` lists the formats.`,
   'unsupported-format': (p, d) => `${file(p)} is in a format that this version does not read${aside(d)}. Convert it to safetensors first.`,
   'wrong-content': (p, d) => `${file(p)} is not what its name says${aside(d)}. Give it the right extension, or download it again.`,
+  'bad-encoding': (p, d) => `The data of ${tensor(p)}${inFile(p)} cannot be decoded${aside(d)}. ${AGAIN}`,
+  'zip-broken': (p, d) => `The zip archive ${file(p)} is damaged${aside(d)}. ${AGAIN}`,
+  'pickle-broken': (p, d) => `The pickle in ${file(p)} cannot be read${aside(d)}. ${AGAIN}`,
+  'pickle-blocked': (p, d) => `${file(p)} asks to run code when it is loaded${colon(d)}; Winnow runs nothing. Do not load this file in Python; get the weights from a source that you trust, best as safetensors.`,
+  'torchscript': (p, d) => `${file(p)} is a TorchScript archive, a program with its weights${aside(d)}. Load it with torch.jit.load, save its state_dict with torch.save, and open that file.`,
+  'no-tensors': (p, d) => `${file(p)} holds no tensors${aside(d)}. Check that it is the file with the weights.`,
+  'storage-missing': (p, d) => `The data of ${tensor(p)} are missing in ${file(p)}${aside(d)}. ${AGAIN}`,
+  'storage-too-short': (p, d) => `The data of ${tensor(p)}${inFile(p)} are incomplete${colon(d)}. ${AGAIN}`,
+  'bad-view': (p, d) => `The layout of ${tensor(p)}${inFile(p)} is not possible${aside(d)}. The file is damaged; save it again or download it again.`,
+  'opaque-entries': (p, d) => `${file(p)} holds entries that are no plain weights of the model${colon(d)}. They are shown, not counted, and not written to a pruned copy.`,
+  'mask-folded': (p, d) => `Weights${inFile(p)} are stored with the masks of torch.nn.utils.prune${colon(d)}. They are shown with the mask applied, under the name that the model uses.`,
+  'other-format-written': (p, d) => `The copy of ${file(p)} is written as safetensors${colon(d)}.`,
+  'file-damaged': (p, d) => `${file(p)} is damaged, or not what its name says${aside(d)}. ${AGAIN}`,
+  'data-file-outside': (p, d) => `${tensor(p)}${inFile(p)} names a data file outside the model's folder${aside(d)}; Winnow does not follow it. Check where the model comes from.`,
+  'data-file-missing': (p, d) => `A data file of ${file(p)} is missing${colon(d)}. Copy it into the same folder.`,
   // safetensors
   'header-too-short': (p, d) => `${file(p)} is too short to hold the 8-byte length of a safetensors header${aside(d)}. ${AGAIN}`,
   'header-cut-short': (p, d) => `The header of ${file(p)} is cut short${aside(d)}: the download stopped inside it. ${AGAIN}`,
@@ -52,6 +67,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'trailing-bytes': (p, d) => `${file(p)} goes on after its last tensor${aside(d)}. Save it again, or download it again.`,
   'file-cut-short': (p, d) => `${file(p)} is incomplete${colon(d)}. The download stopped part-way; resume it or download again.`,
   'metadata-not-text': (p, d) => `The \`__metadata__\` of ${file(p)} must map text to text${aside(d)}. Save the checkpoint again with text values.`,
+  'metadata-broken': (p, d) => `The metadata of ${file(p)} are not valid${aside(d)}. The file is damaged or made by a faulty tool; download it again or convert the model anew.`,
   'header-space-first': (p, d) => `The header of ${file(p)} does not begin with \`{\`${aside(d)}. ${HEADER_BROKEN}`,
   // shards
   'index-not-json': (p, d) => `The index ${file(p)} is not JSON${aside(d)}. Download it again.`,
@@ -124,10 +140,18 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'internal': (_, d) => `Something went wrong inside Winnow${colon(d)}. Run again with --verbose and report what it prints.`,
 };
 
+/** Longest path that is told whole: more than any that a person reads. */
+const MAX_PATH = 500;
+
+/** A path of thousands of characters with its middle left out: where it begins and what it names stay. */
+const shortened = (place: Place): Place =>
+  place.file === undefined || place.file.length <= MAX_PATH ? place : { ...place, file: `${place.file.slice(0, MAX_PATH / 2)}[...]${place.file.slice(-MAX_PATH / 2)}` };
+
 /** The sentence for a person, safe to print: names out of files can neither move the cursor nor break the line. */
 export function sentenceOf(problem: Problem): string {
-  const text = printable(sentences[problem.code](problem.where, problem.detail));
+  const place = shortened(problem.where);
+  const text = printable(sentences[problem.code](place, problem.detail));
   // A path keeps its own first letter; everything else begins like a sentence.
-  const { file: path } = problem.where;
+  const { file: path } = place;
   return path !== undefined && text.startsWith(printable(path)) ? text : text[0].toUpperCase() + text.slice(1);
 }

@@ -1,3 +1,4 @@
+import { findings } from '../core/report/findings';
 import type { CellResult } from '../core/sweep/contract';
 import { SweepStore } from '../core/sweep/store';
 import { summarise } from '../core/sweep/summary';
@@ -16,7 +17,7 @@ export function sweepCellJson({ result, ratio, verdict }: SummaryCell): SweepCel
     achieved: result.achieved, achievedTotal: result.achievedTotal, threshold: numOrNull(result.threshold),
     value: numOrNull(evaluation?.value), meanLoss: numOrNull(evaluation?.meanLoss), standardError: numOrNull(evaluation?.standardError), standardErrorIid: numOrNull(evaluation?.standardErrorIid),
     ratioToBaseline: ratio && interval(ratio), verdict, bytes: { dense: bytes.dense, deflate: bytes.deflate, bitmask: bytes.bitmask, csr: bytes.csr },
-    runtime: runtime && { ...runtime, ratio: interval(runtime.ratio) }, seconds: result.seconds, problem: result.problem && problemJson(result.problem),
+    runtime: runtime && { ...runtime, ratio: interval(runtime.ratio) }, runtimeProblem: result.runtimeProblem ? problemJson(result.runtimeProblem) : null, seconds: result.seconds, problem: result.problem && problemJson(result.problem),
   };
 }
 
@@ -46,6 +47,7 @@ export function sweepJson(summary: SweepSummary): SweepJson {
     },
     texts: [...texts.values()],
     cells: cells.map(sweepCellJson),
+    findings: findings(summary),
   };
 }
 

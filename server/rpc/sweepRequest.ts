@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { readWholeText } from '../core/bytes/readWhole';
 import { CheckpointError } from '../core/errors';
 import { findBenchmark, locateBenchmark, readBenchmark } from '../core/evaluation/benchmarks';
 import { evaluable, textBenchmark } from '../core/evaluation/prepareText';
@@ -7,7 +8,8 @@ import { findProtocol } from '../core/evaluation/protocols';
 import type { Model } from '../core/models/contract';
 import { scopes } from '../core/pruning/contract';
 import type { Scope } from '../core/pruning/contract';
-import { parsePattern } from '../core/pruning/pattern';
+import { parsePattern, patternSparsity } from '../core/pruning/pattern';
+import { pruneScope } from '../core/pruning/pruneScope';
 import { pruningMethods } from '../core/pruning/registry';
 import { providers } from '../core/runtime/contract';
 import type { Provider } from '../core/runtime/contract';
@@ -47,7 +49,10 @@ export interface SweepWish {
 function list(args: Arguments, ...flags: string[]): string[] | undefined {
   const given = flags.filter((flag) => args.has(flag));
   if (given.length > 1) throw usage(`--${given[0]} and --${given[1]} say the same; give one`);
-  return given.length === 0 ? undefined : args.many(given[0]).flatMap((text) => text.split(',')).map((text) => text.trim()).filter((text) => text !== '');
+  if (given.length === 0) return undefined;
+  const words = args.many(given[0]).flatMap((text) => text.split(',')).map((text) => text.trim()).filter((text) => text !== '');
+  if (words.length === 0) throw usage(`--${given[0]} names nothing`);
+  return words;
 }
 
 function levelsOf(texts: readonly string[] | undefined): number[] | undefined {
@@ -59,8 +64,7 @@ function levelsOf(texts: readonly string[] | undefined): number[] | undefined {
 }
 
 function readRecipe(file: string): Recipe {
-  if (statSync(file).size > 4 * MAX_RECIPE_CHARACTERS) throw new CheckpointError('recipe-invalid', { file }, 'it is too long for a recipe');
-  const { recipe, diagnostics } = parseRecipe(readFileSync(file, 'utf8'), { methods: pruningMethods.map(({ id }) => id), providers: ['auto', ...providers] });
+  const { recipe, diagnostics } = parseRecipe(readWholeText(file, 4 * MAX_RECIPE_CHARACTERS), { methods: pruningMethods.map(({ id }) => id), providers: ['auto', ...providers] });
   const error = diagnostics.find(({ severity }) => severity === 'error');
   if (!recipe || error) throw new CheckpointError('recipe-invalid', { file, line: error?.line ?? 1, ...(error?.key ? { key: error.key } : {}) }, (error?.message ?? 'it cannot be read').replace(/\.$/, ''));
   return recipe;
@@ -116,15 +120,25 @@ function distinctTexts(ids: readonly string[], dataFolder: string | null): strin
   });
 }
 
-/** Fills in what depends on the model. @throws CheckpointError as `prepareText` does for protocol, context and benchmarks */
+/**
+ * Fills in what depends on the model, and checks all that can be checked before a folder is made: a sweep that stops at a
+ * typo must not leave a store that then refuses the corrected one.
+ *
+ * @throws CheckpointError as `prepareText` does for protocol, context and benchmarks; as `pruneScope` for globs; `usage`
+ */
 export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, context: Pick<VerbContext, 'threads' | 'dataFolder'>, runtime: boolean): SweepRequest {
   const architecture = evaluable(model);
   const protocol = findProtocol(wish.protocol, architecture.kind);
+  const pattern = parsePattern(wish.pattern), implied = pattern === 'unstructured' ? null : patternSparsity(pattern);
+  const levels = wish.levels ?? (implied === null ? DEFAULT_LEVELS : [implied]);
+  const other = implied === null ? undefined : levels.find((level) => level !== 0 && level !== implied);
+  if (other !== undefined) throw usage(`the pattern ${wish.pattern} implies the level ${implied}; ${other} is another`);
+  pruneScope(model, wish);
   const longest = architecture.maxContext(model.checkpoint.config ?? {});
   const window = wish.context ?? protocol.defaults(longest).context;
   if (window > longest) throw new CheckpointError('context-too-long', { file: model.checkpoint.path }, `${window} tokens asked, the model has ${longest} positions`);
   return {
-    checkpoint: wish.checkpoint, methods: wish.methods, levels: wish.levels ?? DEFAULT_LEVELS, scope: wish.scope, pattern: parsePattern(wish.pattern),
+    checkpoint: wish.checkpoint, methods: wish.methods, levels, scope: wish.scope, pattern,
     include: wish.include, exclude: wish.exclude, seed: wish.seed, benchmarks: distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder),
     protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, runtime,
   };

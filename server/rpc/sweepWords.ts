@@ -1,4 +1,4 @@
-import type { RuntimeJson, SweepCellJson } from '../protocol/verbs';
+import type { SweepCellJson } from '../protocol/verbs';
 import { printable } from './progressBar';
 import * as words from '../core/report/words';
 
@@ -9,21 +9,25 @@ const toNumber = (value: number | string): number => Number(value);
 export const cellLabel = (cell: SweepCellJson): string =>
   cell.level === 0 ? 'dense' : printable([cell.method, cell.scope, ...(cell.pattern === 'unstructured' ? [] : [cell.pattern])].join(', '));
 
+/** `50.0 %`, or nothing. */
 export const percentOf = (fraction: number | null): string => fraction === null ? '' : words.percent(fraction);
 
+/** The value with its standard error; the code of the problem where there is none. */
 export function perplexity(cell: SweepCellJson): string {
   if (cell.value === null) return cell.problem?.code ?? '';
   return words.withError(toNumber(cell.value), cell.standardError === null ? null : toNumber(cell.standardError));
 }
 
+/** The ratio to the dense model, or its verdict of no difference. */
 export function against(cell: SweepCellJson, margin: number): string {
   if (!cell.ratioToBaseline) return '';
   const { value, low, high } = cell.ratioToBaseline;
   return words.ratio({ value: toNumber(value), low: toNumber(low), high: toNumber(high) }, cell.verdict === 'no difference' ? margin : null);
 }
 
-export function runtimeWords(runtime: RuntimeJson | null): string {
-  if (!runtime) return '';
+/** Time against the dense model; the code of the reason where there is none. */
+export function runtimeWords({ runtime, runtimeProblem }: SweepCellJson): string {
+  if (!runtime) return runtimeProblem?.code ?? '';
   const { value, low, high } = runtime.ratio;
   return words.timeRatio({ value: toNumber(value), low: toNumber(low), high: toNumber(high) }, runtime.verdict);
 }

@@ -25,7 +25,8 @@ function specifiers(file: string, which: 'all' | 'values only' = 'all'): string[
     if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument) && ts.isStringLiteral(node.argument.literal)) found.push(node.argument.literal.text);
     if (ts.isImportEqualsDeclaration(node) && ts.isExternalModuleReference(node.moduleReference) && ts.isStringLiteral(node.moduleReference.expression)) found.push(node.moduleReference.expression.text);
     if (ts.isCallExpression(node) && node.arguments.length > 0 && ts.isStringLiteral(node.arguments[0])
-      && (node.expression.kind === ts.SyntaxKind.ImportKeyword || (ts.isIdentifier(node.expression) && node.expression.text === 'require'))) found.push((node.arguments[0] as ts.StringLiteral).text);
+      // Also what createRequire made, and require.resolve.
+      && (node.expression.kind === ts.SyntaxKind.ImportKeyword || /^require\b|createRequire/.test(node.expression.getText(tree)))) found.push((node.arguments[0] as ts.StringLiteral).text);
     ts.forEachChild(node, visit);
   };
   visit(tree);
@@ -57,6 +58,10 @@ for (const rule of rules) {
     assert.deepEqual(broken, []);
   });
 }
+
+test('what createRequire loads is seen too', () => {
+  assert.ok(imports.find(({ file }) => file === 'server/core/bytes/koffi.ts')?.targets.includes('koffi'));
+});
 
 test('the core knows neither the protocol nor rpc nor language nor any entry point', () => {
   const broken = imports.filter(({ file }) => file.startsWith('server/core/'))

@@ -244,8 +244,10 @@ step('pictures in every theme and width', async () => {
       await shot(`inspector-${short}-${width}`);
       await runCommand(page, 'Winnow: Open Sweep');
       const box = page.locator('.quick-input-widget:visible input.input');
-      await box.fill(path.join(workspace.folder, 'tiny-gpt2-sweep') + '/');
-      await page.locator('.quick-input-widget:visible .quick-input-action .monaco-button, .quick-input-widget:visible a.monaco-button').first().click();
+      // The dialog writes its own folder into the box a moment after it opens.
+      const wanted = `${path.join(workspace.folder, 'tiny-gpt2-sweep')}/`;
+      await until(async () => { await box.fill(wanted); await page.waitForTimeout(400); return (await box.inputValue()) === wanted; });
+      await page.locator('.quick-input-widget:visible .monaco-button', { hasText: 'Open Sweep' }).click();
       await webview(page).locator('.cells tbody tr').nth(5).waitFor({ timeout: 20_000 });
       await page.waitForTimeout(300);
       await shot(`sweep-${short}-${width}`);

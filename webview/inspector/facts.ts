@@ -36,9 +36,12 @@ export function makeFacts(): FactsLine {
       badge.textContent = count === 1 ? '1 problem' : `${count} problems`;
       badge.title = 'Show what was found';
       if (count === 0) open(false);
+      const apart = facts.opaque ?? [], more = (facts.opaqueCount ?? 0) - apart.length;
       problems.replaceChildren(h('ul', null, ...facts.problems.map((problem) => h('li', null,
         h('span', { class: 'problem-sentence' }, problem.sentence),
-        h('span', { class: 'problem-where' }, [problem.where.tensor, problem.where.file, problem.code].filter(Boolean).join(' · '))))));
+        h('span', { class: 'problem-where' }, [problem.where.tensor, problem.where.file, problem.code].filter(Boolean).join(' · '))))),
+      ...(apart.length === 0 ? [] : [h('p', { class: 'problem-sentence' }, 'Entries that are no plain weights:'), h('ul', { class: 'apart' }, ...apart.map((entry) => h('li', null,
+        entry.name, h('span', { class: 'problem-where' }, [entry.kind, entry.shape ? `[${entry.shape.join(', ')}]` : null, entry.detail].filter(Boolean).join(' · ')))), ...(more > 0 ? [h('li', null, `and ${more} more`)] : []))]));
     },
   };
 }

@@ -7,9 +7,8 @@ import type { ViewCall } from '../bridge';
 import { debounce } from '../dom';
 import { answerCut, batches } from '../store';
 import type { CutState, Fractions } from '../store';
-import type { NodeId } from '../../server/protocol/editor';
+import { MAX_IDS, type NodeId } from '../../server/protocol/editor';
 
-const IDS_A_CALL = 500; // 500 curves of 512 bytes: the 256 KiB a message may have
 
 export interface SessionView {
   path(): string;
@@ -42,7 +41,7 @@ export function makeSession(call: ViewCall, fractions: Fractions, view: SessionV
   const curves = async (): Promise<void> => {
     if (view.path() === '') return; // not welcomed yet
     const ids = view.wanted().filter((id) => !asked.has(id) && (!view.scanned() || !fractions.curves.has(id)));
-    for (const batch of batches(ids, IDS_A_CALL)) {
+    for (const batch of batches(ids, MAX_IDS)) {
       batch.forEach((id) => asked.add(id));
       try {
         fractions.add((await call('curves', { path: view.path(), ids: batch })).curves);
@@ -61,7 +60,7 @@ export function makeSession(call: ViewCall, fractions: Fractions, view: SessionV
     if (ids.length === 0 && cut.exact) return;
     exactCall ??= new AbortController();
     const { signal } = exactCall;
-    for (const batch of ids.length === 0 ? [[]] : batches(ids, IDS_A_CALL)) {
+    for (const batch of ids.length === 0 ? [[]] : batches(ids, MAX_IDS)) {
       batch.forEach((id) => exactAsked.add(id));
       const chosen = cut.drive === 'target' ? { sparsity: cut.sparsity, threshold: null } : { sparsity: null, threshold: cut.threshold };
       try {

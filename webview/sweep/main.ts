@@ -127,7 +127,7 @@ function show(): void {
   sizes.setData(topic.series[0] ?? null);
   runtime.setData(topic);
   cells.replaceChildren(cellsTable(topic, s.margin));
-  says.replaceChildren(...sentencesOf(topic).map((sentence) => h('p', null, ...sentence.map((part) => (typeof part === 'string' ? part : h('strong', null, part.strong))))));
+  says.replaceChildren(...sentencesOf(sweep.findings, topic).map((sentence) => h('p', null, ...sentence.map((part) => (typeof part === 'string' ? part : h('strong', null, part.strong))))));
   document.body.dataset.ready = 'curves';
 }
 

@@ -1,4 +1,4 @@
-/** What a sweep's cells mean: series, verdicts in words, and the few sentences worth saying. Pure. */
+/** What a sweep's cells mean: series, and verdicts in words. Pure. */
 import { finite, formatChange, formatError, formatLevel, formatPerplexity, formatPercent } from '../format';
 import type { Interval, SweepCellJson, SweepJson } from '../../server/protocol/verbs';
 
@@ -9,8 +9,6 @@ export interface Topic { id: string; title: string; metric: string; baseline: Sw
 
 /** 95 % of a normal distribution. */
 const Z = 1.96;
-/** Loss of perplexity that the first sentence asks for. */
-const TOLERATED = 1.05;
 
 export const isBaseline = (cell: SweepCellJson): boolean => cell.level === 0;
 
@@ -91,78 +89,24 @@ export function ratioText(ratio: Interval): string {
 /** Time of a window against the dense model; the dense model against itself is the control. */
 export function timeText(cell: SweepCellJson): string {
   const runtime = cell.runtime;
-  if (!runtime) return isBaseline(cell) ? '' : '–';
-  if (isBaseline(cell)) return `control: ${runtime.verdict === 'no difference' ? runtime.verdict : ratioText(runtime.ratio)}`;
-  if (runtime.verdict === 'no difference') return 'no difference';
-  if (runtime.verdict === 'not decided') return `not decided, ${ratioText(runtime.ratio)}`;
-  return ratioText(runtime.ratio);
+  if (!runtime) return cell.runtimeProblem ? `none: ${cell.runtimeProblem.code}` : isBaseline(cell) ? '' : '–';
+  const said = runtime.verdict === 'no difference' || runtime.verdict === 'not decided' ? runtime.verdict : ratioText(runtime.ratio);
+  return isBaseline(cell) ? `control: ${said}` : said;
+}
+
+/** The numbers behind `timeText`, for who asks by hovering. */
+export function timeTitle(cell: SweepCellJson): string | null {
+  if (!cell.runtime) return cell.runtimeProblem?.detail ?? null;
+  return `${ratioText(cell.runtime.ratio)} in ${cell.runtime.pairs} pairs${isBaseline(cell) ? '; the dense model against itself, to show what this machine can tell apart' : ''}`;
 }
 
 export type Sentence = (string | { strong: string })[];
 
-/** What the numbers say: only what an interval decides, and in which bracket of measured levels. */
-export function sentencesOf(topic: Topic): Sentence[] {
-  return [...tolerated(topic), ...better(topic), ...sizes(topic), ...times(topic), ...broken(topic)];
-}
-
-/** How far one can go within +5 %, by the upper end of the interval; methods that get equally far share a sentence. */
-function tolerated(topic: Topic): Sentence[] {
-  const byLevel = new Map<number, { names: string[]; costs: string[]; next: number | null }>();
-  for (const { name, points } of topic.series) {
-    const pruned = points.filter((point) => point.level > 0);
-    const within = pruned.filter((point) => (finite(point.cell.ratioToBaseline?.high) ?? Infinity) <= TOLERATED).at(-1)?.cell.level ?? 0;
-    const beyond = pruned.find((point) => point.cell.level > within);
-    if (pruned.every((point) => point.cell.ratioToBaseline === null && point.cell.problem === null)) continue; // nothing to compare with yet
-    const entry = byLevel.get(within) ?? { names: [], costs: [], next: beyond?.cell.level ?? null };
-    entry.names.push(name);
-    if (beyond && beyond.cell.level === entry.next) entry.costs.push(`${beyond.cell.ratioToBaseline ? ratioText(beyond.cell.ratioToBaseline) : 'no value'}${topic.series.length > 1 ? ` with ${name}` : ''}`);
-    byLevel.set(within, entry);
-  }
-  return [...byLevel].sort((a, b) => b[0] - a[0]).map(([level, { names, costs, next }]): Sentence => {
-    const cost = next === null || costs.length === 0 ? '' : `${formatLevel(next)} costs ${costs.join(', ')}`;
-    return level === 0 ? [`No measured level of ${names.join(', ')} is surely within +5 % ${topic.metric}`, cost ? `; ${cost}.` : '.']
-      : ['Up to ', { strong: formatLevel(level) }, ` can go within +5 % ${topic.metric} (${names.join(', ')})${cost ? `; ${cost}` : ''}.`];
-  });
-}
-
-/** Two methods at one level, where their intervals lie apart. */
-function better(topic: Topic): Sentence[] {
-  const said: Sentence[] = [];
-  for (const level of new Set(topic.series.flatMap((series) => series.points.map((point) => point.cell.level)))) {
-    if (level === 0) continue;
-    const rivals = topic.series.map((series) => ({ name: series.name, ratio: series.points.find((point) => point.cell.level === level)?.cell.ratioToBaseline }))
-      .filter((rival) => rival.ratio && finite(rival.ratio.value) !== null)
-      .sort((a, b) => (finite(a.ratio?.value) ?? 0) - (finite(b.ratio?.value) ?? 0));
-    const [first, second] = rivals;
-    if (!first?.ratio || !second?.ratio || (finite(first.ratio.high) ?? Infinity) >= (finite(second.ratio.low) ?? -Infinity)) continue;
-    const gain = (finite(first.ratio.value) ?? 1) / (finite(second.ratio.value) ?? 1);
-    said.push([{ strong: `${first.name} is better than ${second.name}` }, ` at ${formatLevel(level)}: ${formatChange(gain)} ${topic.metric}.`]);
-  }
-  return said;
-}
-
-function sizes(topic: Topic): Sentence[] {
-  const points = topic.series[0]?.points.filter((point) => point.level > 0) ?? [];
-  if (points.length === 0) return [];
-  const from = (form: 'deflate' | 'bitmask' | 'csr'): string => {
-    const first = points.find((point) => point.cell.bytes[form] < point.cell.bytes.dense);
-    return first ? `from ${formatLevel(first.cell.level)}` : 'at no level measured';
-  };
-  return [[`Against dense, a bitmask saves space ${from('bitmask')}, CSR ${from('csr')}.`]];
-}
-
-function times(topic: Topic): Sentence[] {
-  const measured = topic.cells.filter((cell) => cell.runtime !== null && !isBaseline(cell));
-  if (measured.length === 0) return [];
-  const holds = measured.every(({ runtime }) => (finite(runtime?.ratio.low) ?? 1) <= 1 && (finite(runtime?.ratio.high) ?? 1) >= 1);
-  if (holds) return [['Zeros do not make dense kernels faster: the interval of every level holds 1.00.']];
-  return measured.filter((cell) => cell.runtime?.verdict === 'faster' || cell.runtime?.verdict === 'slower')
-    .map((cell): Sentence => [`${methodName(cell)} at ${formatLevel(cell.level)} is ${cell.runtime?.verdict} than dense: ${timeText(cell)} a window.`]);
-}
-
-function broken(topic: Topic): Sentence[] {
-  return topic.cells.filter((cell) => cell.problem !== null)
-    .map((cell): Sentence => [`${methodName(cell)} at ${formatLevel(cell.level)} has no value: ${cell.problem?.detail || cell.problem?.code}.`]);
+/** What the numbers say about one text and about all of them: the sentences of the report, `**` made strong. */
+export function sentencesOf(findings: SweepJson['findings'], topic: Topic): Sentence[] {
+  const { benchmark } = topic.cells[0];
+  return findings.filter((finding) => finding.benchmark === null || finding.benchmark === benchmark)
+    .map(({ text }) => text.split('**').map((part, i) => (i % 2 === 1 ? { strong: part } : part)).filter((part) => part !== ''));
 }
 
 /** "prunes 50.0 %" of the prunable weights, and of everything. */

@@ -1,5 +1,6 @@
-import { createRequire } from 'node:module';
 import path from 'node:path';
+import { loadKoffi } from './koffi';
+import type { Koffi } from './koffi';
 
 /**
  * The few native calls that a map needs, through koffi. An address is a BigInt that never leaves this folder; bytes are
@@ -21,17 +22,13 @@ export interface MappableFile {
 /** Windows maps at multiples of 64 KiB; every page size in use divides it. */
 export const GRANULARITY = 65536;
 
-type Native = (...values: readonly unknown[]) => unknown;
-interface Library { func(definition: string): Native }
-interface Koffi { load(name: string | null): Library }
-
 let loaded: { mapper: Mapper | null; reason: string | null } | undefined;
 
 /** The mapper, or null with the reason why there is none on this machine. Loaded once. */
 export function loadMapper(): { readonly mapper: Mapper | null; readonly reason: string | null } {
   if (!loaded) {
     try {
-      const koffi = createRequire(path.join(__dirname, 'nativeMap.js'))('koffi') as Koffi;
+      const koffi = loadKoffi();
       loaded = { mapper: process.platform === 'win32' ? windowsMapper(koffi) : posixMapper(koffi), reason: null };
     } catch (error) {
       loaded = { mapper: null, reason: error instanceof Error ? error.message.split('\n')[0] : String(error) };

@@ -1,6 +1,7 @@
 import { throwIfCancelled } from '../errors';
 import type { ByteSource } from '../bytes/byteSource';
-import { openSource } from '../bytes/openSource';
+import { openTensor } from '../bytes/decodedSource';
+import { valueBytes } from '../tensor/tensorInfo';
 import type { Model } from '../models/contract';
 import type { DType } from '../tensor/dtype';
 
@@ -12,23 +13,21 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
  */
 export function firstBadTensor(model: Model, signal?: AbortSignal): { readonly name: string; readonly count: number; readonly what: 'NaN' | 'infinity' } | null {
   const { files, tensors } = model.checkpoint;
-  const sources = new Map<number, ByteSource>();
   let infinite: { name: string; count: number; what: 'infinity' } | null = null;
-  try {
-    for (const [i, tensor] of tensors.entries()) {
-      const exponent = exponentMask(tensor.dtype);
-      if (!model.roles[i].parameter || exponent === null) continue;
-      throwIfCancelled(signal);
-      const source = sources.get(tensor.file) ?? openSource(files[tensor.file], 'pread');
-      sources.set(tensor.file, source);
-      const found = countBad(source, tensor.from, tensor.to, exponent);
+  for (const [i, tensor] of tensors.entries()) {
+    const exponent = exponentMask(tensor.dtype);
+    if (!model.roles[i].parameter || exponent === null) continue;
+    throwIfCancelled(signal);
+    const source = openTensor(files[tensor.file], tensor, 'pread');
+    try {
+      const found = countBad(source, 0, valueBytes(tensor), exponent);
       if (found.nan > 0) return { name: tensor.name, count: found.nan, what: 'NaN' };
       if (found.inf > 0) infinite ??= { name: tensor.name, count: found.inf, what: 'infinity' };
+    } finally {
+      source.close();
     }
-    return infinite;
-  } finally {
-    for (const source of sources.values()) source.close();
   }
+  return infinite;
 }
 
 interface FloatBits { readonly bytes: 2 | 4; readonly magnitude: number; readonly infinity: number }

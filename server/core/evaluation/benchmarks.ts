@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { readWhole } from '../bytes/readWhole';
 import { CheckpointError } from '../errors';
 import { distFolder } from '../paths';
 import type { Benchmark } from './contract';
 import type { TextFile } from './text';
-import { readTextFile } from './text';
+import { MAX_TEXT_BYTES, readTextFile } from './text';
 
 const RAW_TEST = '173c87a53759e0201f33e0ccf978e510c2042d7f2cb78229d9a50d79b9e7dd08';
 const sharedRaw = 'WikiText-2 and WikiText-103 have the same raw test text: one benchmark under two names, never two results';
@@ -39,7 +40,7 @@ export function locateBenchmark(benchmark: Benchmark, dataFolder: string | null)
   const there = benchmark.files.map((file) => path.join(folder, file)).filter((file) => existsSync(file));
   const others = new Set(benchmarks.filter((other) => other.sha256 !== benchmark.sha256).map((other) => other.sha256));
   // `wiki.test.tokens` is the name of two texts; only where that is possible is a file read to tell.
-  return there.find((file) => path.basename(file) !== 'wiki.test.tokens' || !others.has(createHash('sha256').update(readFileSync(file)).digest('hex'))) ?? null;
+  return there.find((file) => path.basename(file) !== 'wiki.test.tokens' || !others.has(createHash('sha256').update(readWhole(file, MAX_TEXT_BYTES)).digest('hex'))) ?? null;
 }
 
 /**

@@ -104,6 +104,12 @@ export interface Benchmark {
   readonly note: string | null;
 }
 
+/** How `EvaluationRequest.benchmark` names a file. */
+export const TEXT_PREFIX = 'text:';
+
+/** The text as a person calls it: a benchmark's id, or the file's name on whatever system it was named. */
+export const benchmarkName = (benchmark: string): string => benchmark.startsWith(TEXT_PREFIX) ? benchmark.slice(benchmark.search(/[^/\\]*$/)) : benchmark;
+
 /** Everything that makes two perplexities comparable; the type makes it impossible to drop a part. */
 export interface EvaluationSetup {
   readonly benchmark: string;
@@ -135,6 +141,17 @@ export interface EvaluationRequest {
   readonly dataFolder: string | null;
 }
 
+/**
+ * `<unk>` in a text, as the tokenised WikiText files have it for rare words: one special token for some tokenizers, several pieces for
+ * GPT-2, which makes it another text for each.
+ */
+export interface UnknownWords {
+  /** How often it stands there. */
+  readonly count: number;
+  /** Tokens of one. */
+  readonly tokensEach: number;
+}
+
 /** A text made ready for one model: everything of an evaluation but the running. */
 export interface PreparedText {
   readonly protocol: Protocol;
@@ -144,6 +161,8 @@ export interface PreparedText {
   /** What runs: all windows, or the first `limit`. */
   readonly windows: readonly Window[];
   readonly scoredTokens: number;
+  /** Null where the text has no `<unk>`. */
+  readonly unknownWords: UnknownWords | null;
   /** Remarks: a checksum that differs, a byte order mark, tokens without an embedding row. */
   readonly problems: readonly Problem[];
 }
@@ -163,6 +182,7 @@ export interface Evaluation extends EvaluationSetup {
   readonly windows: number;
   readonly seconds: number;
   readonly tokensPerSecond: number;
+  readonly unknownWords: UnknownWords | null;
   /** Remarks of the text and the tokenizer, see `PreparedText`. */
   readonly problems: readonly Problem[];
   /** Losses in text order, one a scored token: what paired comparisons are made of. Not part of any printed output. */

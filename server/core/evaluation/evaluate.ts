@@ -5,8 +5,9 @@ import { checkMemory } from '../runtime/memory';
 import { chooseProvider } from '../runtime/providers';
 import { openSession } from '../runtime/session';
 import { firstBadTensor } from './badTensor';
-import type { Evaluation, EvaluationRequest } from './contract';
+import type { Evaluation, EvaluationRequest, PreparedText } from './contract';
 import { evaluateWith, tokensAtOnce } from './evaluateWith';
+import { withPlainWeights } from './materialise';
 import { evaluable, prepareText } from './prepareText';
 
 export { evaluateWith, tokensAtOnce } from './evaluateWith';
@@ -23,6 +24,15 @@ export async function* evaluateModel(model: Model, request: EvaluationRequest, s
   const prepared = prepareText(model, request);
   yield { stage: 'text read', done: prepared.scoredTokens, total: null, unit: 'tokens', note: `${prepared.windows.length} windows` };
   throwIfCancelled(signal);
+  const plain = yield* withPlainWeights(model, null, signal);
+  try {
+    return yield* evaluatePlain(architecture, plain.model, prepared, request, signal);
+  } finally {
+    plain.close();
+  }
+}
+
+async function* evaluatePlain(architecture: ReturnType<typeof evaluable>, model: Model, prepared: PreparedText, request: EvaluationRequest, signal?: AbortSignal): Job<Evaluation> {
   const graph = architecture.buildGraph(model.checkpoint, { masking: 'none', maskable: [], context: prepared.setup.context });
   checkMemory(graph, tokensAtOnce(prepared));
   const provider = await chooseProvider(request.provider);

@@ -43,7 +43,7 @@ export async function* evaluateWith(session: Session, prepared: PreparedText, th
     asPublished: published !== null && Math.abs(published - value) > 1e-9 * value ? published : null,
     standardError: standardError(losses, prepared.setup), standardErrorIid: standardErrorIid(losses),
     tokens: prepared.tokens, scoredTokens: losses.length, windows: windows.length,
-    seconds, tokensPerSecond: fed / seconds, problems: prepared.problems, losses,
+    seconds, tokensPerSecond: fed / seconds, unknownWords: prepared.unknownWords, problems: prepared.problems, losses,
   };
 }
 

@@ -2,16 +2,15 @@ import path from 'node:path';
 import type { Problem } from '../errors';
 import { CheckpointError } from '../errors';
 import type { Architecture, Model } from '../models/contract';
+import { onnxFileArchitecture } from '../models/onnxFile';
 import { dtypes } from '../tensor/dtype';
 import { readBenchmark } from './benchmarks';
-import type { EvaluationRequest, PreparedText, SpecialTokens, Tokenizer, Window } from './contract';
+import { TEXT_PREFIX } from './contract';
+import type { EvaluationRequest, PreparedText, SpecialTokens, Tokenizer, UnknownWords, Window } from './contract';
 import { findProtocol } from './protocols';
 import { joinRows, readTextFile } from './text';
-import { loadTokenizer } from './tokenizer';
+import { tokenizerOf } from './tokenizer';
 import { scoredTokens } from './windows';
-
-/** How `EvaluationRequest.benchmark` names a file. */
-export const TEXT_PREFIX = 'text:';
 
 /** An architecture that can be evaluated. */
 export type Evaluable = Architecture & { readonly buildGraph: NonNullable<Architecture['buildGraph']> };
@@ -24,6 +23,7 @@ export type Evaluable = Architecture & { readonly buildGraph: NonNullable<Archit
 export function evaluable(model: Model): Evaluable {
   const { architecture, checkpoint } = model;
   const where = { file: checkpoint.path };
+  if (checkpoint.format === 'onnx') return onnxFileArchitecture(model);
   if (architecture === null) {
     const type = checkpoint.config?.model_type;
     throw checkpoint.config === null ? new CheckpointError('no-config', where, 'the graph and the tokenizer need the model folder')
@@ -52,14 +52,23 @@ export function prepareText(model: Model, request: EvaluationRequest): PreparedT
   const source = request.benchmark.startsWith(TEXT_PREFIX)
     ? { ...readTextFile(request.benchmark.slice(TEXT_PREFIX.length)), file: request.benchmark.slice(TEXT_PREFIX.length), rows: false }
     : readBenchmark(request.benchmark, request.dataFolder);
-  const tokenizer = loadTokenizer(checkpoint.folder);
-  const { tokens, windows } = named(source.file, () => protocol.windows(tokenizer, source.rows && protocol.joinsRows ? joinRows(source.text) : source.text, { context, stride }, specialTokens(tokenizer, checkpoint.config ?? {})));
+  const tokenizer = tokenizerOf(checkpoint);
+  const text = source.rows && protocol.joinsRows ? joinRows(source.text) : source.text;
+  const { tokens, windows } = named(source.file, () => protocol.windows(tokenizer, text, { context, stride }, specialTokens(tokenizer, checkpoint.config ?? {})));
   const run = request.limit === null ? windows : windows.slice(0, request.limit);
   const problems = [...source.problems, ...checkRows(model, tokenizer, windows)];
   return {
-    protocol, tokens, windows: run, scoredTokens: scoredTokens(run), problems,
+    protocol, tokens, windows: run, scoredTokens: scoredTokens(run), unknownWords: unknownWordsOf(text, tokenizer), problems,
     setup: { benchmark: request.benchmark, protocol: protocol.id, context, stride, metric: protocol.metric, weightDtype: weightDtypeOf(model), textSha256: source.sha256, tokenizer: tokenizer.name, limit: request.limit, ...(decoder !== undefined && { decoder }) },
   };
+}
+
+const UNKNOWN = '<unk>';
+
+function unknownWordsOf(text: string, tokenizer: Tokenizer): UnknownWords | null {
+  let count = 0;
+  for (let at = text.indexOf(UNKNOWN); at !== -1; at = text.indexOf(UNKNOWN, at + UNKNOWN.length)) count++;
+  return count === 0 ? null : { count, tokensEach: tokenizer.encode(UNKNOWN).length };
 }
 
 /** The dtype of the parameters, or `mixed`. */

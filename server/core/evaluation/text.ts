@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readWhole } from '../bytes/readWhole';
 import type { Problem } from '../errors';
 import { CheckpointError } from '../errors';
 
 /** Far above any benchmark; a text is tokenised in memory (about 30 bytes a character). */
-const MAX_TEXT_BYTES = 512 * 1024 * 1024;
+export const MAX_TEXT_BYTES = 512 * 1024 * 1024;
 
 export interface TextFile {
   readonly text: string;
@@ -19,7 +19,7 @@ export interface TextFile {
  * @throws CheckpointError `not-found`, `not-readable`, `text-not-utf8` with what the file seems to be
  */
 export function readTextFile(file: string): TextFile {
-  const bytes = readBytes(file);
+  const bytes = readWhole(file, MAX_TEXT_BYTES);
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const guess = encodingGuess(bytes);
   if (guess !== null) throw new CheckpointError('text-not-utf8', { file }, guess);
@@ -32,18 +32,6 @@ export function readTextFile(file: string): TextFile {
   }
   if (!text.startsWith('\ufeff')) return { text, sha256, problems: [] };
   return { text: text.slice(1), sha256, problems: [{ code: 'byte-order-mark', where: { file }, detail: 'the first 3 bytes (EF BB BF) are left out' }] };
-}
-
-function readBytes(file: string): Uint8Array {
-  try {
-    const size = statSync(file).size;
-    if (size > MAX_TEXT_BYTES) throw new CheckpointError('not-readable', { file }, `${size} bytes of text, at most ${MAX_TEXT_BYTES}`);
-    return readFileSync(file);
-  } catch (error) {
-    if (error instanceof CheckpointError) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new CheckpointError(code === 'ENOENT' ? 'not-found' : 'not-readable', { file }, code === 'EISDIR' ? 'a folder, not a text file' : String(code ?? error));
-  }
 }
 
 /** UTF-16 and UTF-32 by their mark, or by every other byte being NUL (UTF-16 of plain English is valid UTF-8 otherwise). */

@@ -1,10 +1,13 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { readWholeText } from '../bytes/readWhole';
 import { CheckpointError } from '../errors';
+import { formatOf } from '../formats/registry';
+import type { Checkpoint } from '../formats/contract';
+import { MAX_CONFIG_BYTES } from '../formats/modelConfig';
 import type { Tokenizer } from './contract';
 import { cutRule, cutText } from './textPieces';
-import type { Json } from './tokenizerFiles';
+import type { Json, TokenizerFiles } from './tokenizerFiles';
 import { isObject, readTokenizerFiles } from './tokenizerFiles';
 import { likeTransformers, namedTokens, tokenText } from './tokenizerLikeTransformers';
 
@@ -26,10 +29,23 @@ const MAX_TOKEN_ID = 16 * 1024 * 1024;
  */
 export function loadTokenizer(folder: string, pieceUnits = PIECE_UNITS): Tokenizer {
   const files = readTokenizerFiles(folder);
+  return makeTokenizer(files, likeTransformers(files.tokenizer, files.config, modelTypeOf(folder)), pieceUnits);
+}
+
+/**
+ * The tokenizer of a checkpoint: its files' own where they hold one (GGUF), else its folder's.
+ *
+ * @throws CheckpointError `no-tokenizer`, `tokenizer-broken`
+ */
+export function tokenizerOf(checkpoint: Checkpoint): Tokenizer {
+  const own = formatOf(checkpoint.format).readTokenizer?.(checkpoint);
+  return own ? makeTokenizer(own, likeTransformers(own.tokenizer, own.config, null), PIECE_UNITS) : loadTokenizer(checkpoint.folder);
+}
+
+function makeTokenizer(files: TokenizerFiles, json: Json, pieceUnits: number): Tokenizer {
   const broken = (detail: string): CheckpointError => new CheckpointError('tokenizer-broken', { file: files.file }, detail);
-  const model = files.tokenizer.model;
+  const { model } = files.tokenizer;
   if (!isObject(model)) throw broken('no "model" in it');
-  const json = likeTransformers(files.tokenizer, files.config, modelTypeOf(folder));
   checkIds(json, broken);
   let library: LibraryTokenizer, continued: LibraryTokenizer;
   try {
@@ -156,7 +172,7 @@ function checkIds(json: Json, broken: (detail: string) => CheckpointError): void
 /** `model_type` of the folder's config.json; null when there is none or it cannot be read (others complain about that). */
 function modelTypeOf(folder: string): string | null {
   try {
-    const config: unknown = JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8'));
+    const config: unknown = JSON.parse(readWholeText(path.join(folder, 'config.json'), MAX_CONFIG_BYTES));
     return isObject(config) && typeof config.model_type === 'string' ? config.model_type : null;
   } catch {
     return null;

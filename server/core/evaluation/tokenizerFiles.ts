@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { readWholeText } from '../bytes/readWhole';
 import { CheckpointError } from '../errors';
 
 /** Untrusted JSON, looked at key by key. */
@@ -17,13 +18,10 @@ export interface TokenizerFiles {
   readonly config: Json;
 }
 
+/** A JSON object: neither null nor an array. */
 export const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value);
 
-function readText(file: string): string {
-  const { size } = statSync(file);
-  if (size > MAX_TOKENIZER_BYTES) throw new CheckpointError('tokenizer-broken', { file }, `${size} bytes, at most ${MAX_TOKENIZER_BYTES}`);
-  return readFileSync(file, 'utf8');
-}
+const readText = (file: string): string => readWholeText(file, MAX_TOKENIZER_BYTES);
 
 function readObject(file: string): Json {
   const text = readText(file);

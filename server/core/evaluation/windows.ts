@@ -25,6 +25,7 @@ export function disjointWindows(ids: Uint32Array, context: number, scoreFrom: nu
   return Array.from({ length: Math.floor(ids.length / context) }, (_, i) => ({ ids: ids.subarray(i * context, (i + 1) * context), scoreFrom, scoreTo: context }));
 }
 
+/** The error of a text that a protocol cannot make one window of. */
 export const tooFew = (tokens: number, why: string): CheckpointError => new CheckpointError('too-few-tokens', {}, `${tokens} ${tokens === 1 ? 'token' : 'tokens'}; ${why}`);
 
 /** Scored tokens of some windows. */

@@ -4,7 +4,7 @@ import type { Problem } from '../errors';
 import { readSmallText } from './fileHead';
 
 /** Published configs have a few KB; label lists reach a few MB. */
-const MAX_CONFIG_BYTES = 16 * 2 ** 20;
+export const MAX_CONFIG_BYTES = 16 * 2 ** 20;
 
 /** The folder's config.json, untrusted. A broken one is a remark, not a failure: weights can be shown without it. */
 export function readModelConfig(folder: string): { readonly config: Readonly<Record<string, unknown>> | null; readonly problems: readonly Problem[] } {

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { cannotOpen } from '../bytes/openSource';
 import { CheckpointError, type Problem } from '../errors';
-import type { Checkpoint, Format } from './contract';
+import type { Checkpoint, CheckpointFile, Format } from './contract';
 import { readFileHead } from './fileHead';
 import { readModelConfig } from './modelConfig';
 import { recognise } from './recognise';
@@ -29,7 +29,8 @@ export function openCheckpoint(given: string): Checkpoint {
   const found = isFolder ? openFolder(full) : isIndexName(full) ? openIndexed(formatOfIndex(full), readShardIndex(full)) : openFile(full);
   const weights = isFolder || found.index !== null ? withStrays(found, folder) : found;
   const { config, problems } = readModelConfig(folder);
-  return { path: full, folder, name: nameOf(full, isFolder, weights), ...weights, config, problems: [...weights.problems, ...problems] };
+  const checkpoint = { path: full, folder, name: nameOf(full, isFolder, weights), ...weights, config, problems: [...weights.problems, ...problems] };
+  return formatOf(weights.format).interpret?.(checkpoint) ?? checkpoint;
 }
 
 const isIndexName = (file: string): boolean => file.endsWith('.index.json');
@@ -63,8 +64,15 @@ function openFile(file: string): Weights {
   if (numbered && numbered.count > 1) return openNumbered(format, path.dirname(file), numbered);
   const { header, ...rest } = readWeightFile(format, head);
   return {
-    format: format.id, files: [rest], index: null, tensors: header.tensors.map((tensor) => ({ ...tensor, file: 0 })), problems: [...header.problems, ...remarks],
+    format: format.id, files: [rest, ...(header.files ?? []).map((name) => besides(path.join(path.dirname(file), name)))], index: null,
+    tensors: header.tensors.map((tensor) => ({ ...tensor, file: tensor.file ?? 0 })), problems: [...header.problems, ...remarks], ...(header.opaque && { opaque: header.opaque }),
   };
+}
+
+/** A file of values without a header of its own. */
+function besides(file: string): CheckpointFile {
+  const { head: _, ...rest } = readFileHead(file);
+  return { ...rest, dataFrom: 0, metadata: null };
 }
 
 /** The model of a folder: its best-known name first. No subfolder is looked into. */
@@ -76,7 +84,7 @@ function openFolder(folder: string): Weights {
     if (named !== undefined) return isIndexName(named) ? openIndexed(format, readShardIndex(path.join(folder, named))) : openFile(path.join(folder, named));
     const indexes = names.filter((name) => format.indexSuffix !== null && name.endsWith(format.indexSuffix));
     if (indexes.length > 0) return openIndexed(format, readShardIndex(path.join(folder, indexes[0])));
-    const files = names.filter((name) => format.extensions.some((extension) => name.toLowerCase().endsWith(extension)));
+    const files = names.filter((name) => format.extensions.some((extension) => name.toLowerCase().endsWith(extension)) && !format.isSidecar?.(name));
     const sets = new Set(files.map((name) => { const shard = numberedShard(name); return shard ? `${shard.stem}/${shard.count}` : name; }));
     if (sets.size === 1) return openFile(path.join(folder, files[0]));
     if (sets.size > 1) throw new CheckpointError('several-models-in-folder', { file: folder }, files.slice(0, 6).join(', '));
@@ -90,9 +98,9 @@ const MAX_STRAYS = 20;
 
 /** Weight files of the folder that do not belong to the model are mentioned, never counted. */
 function withStrays(weights: Weights, folder: string): Weights {
-  const { extensions } = formatOf(weights.format);
+  const { extensions, isSidecar } = formatOf(weights.format);
   const used = new Set(weights.files.map((file) => path.relative(folder, file.path)));
-  const strays = namesIn(folder).filter((name) => !used.has(name) && extensions.some((extension) => name.toLowerCase().endsWith(extension)));
+  const strays = namesIn(folder).filter((name) => !used.has(name) && extensions.some((extension) => name.toLowerCase().endsWith(extension)) && !isSidecar?.(name));
   const problems: Problem[] = strays.slice(0, MAX_STRAYS).map((name) => ({ code: 'stray-file', where: { file: path.join(folder, name) }, detail: 'not part of the model, not counted' }));
   return { ...weights, problems: [...weights.problems, ...problems] };
 }

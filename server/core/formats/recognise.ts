@@ -1,6 +1,7 @@
 import { CheckpointError } from '../errors';
 import type { Format } from './contract';
 import type { FileHead } from './fileHead';
+import { foreignKind } from './foreign';
 import { formats } from './registry';
 
 /** Longest piece of a stranger's text that goes into a message. */
@@ -43,22 +44,6 @@ export function recognise(file: FileHead): Format {
 }
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
-
-/** Containers that are known by their first bytes but not read (yet). */
-function foreignKind(head: Uint8Array, path: string): string | null {
-  const text = latin1(head);
-  if (text.startsWith('PK\x03\x04') || text.startsWith('PK\x05\x06')) return 'a zip archive (as torch.save and numpy.savez write)';
-  if (text.startsWith('GGUF')) return 'GGUF';
-  if (/^(ggml|lmgg|fmgg|tjgg|algg)/.test(text)) return 'a GGML file of before GGUF';
-  if (text.slice(257, 262) === 'ustar') return 'a tar archive';
-  if (text.startsWith('\x89HDF\r\n\x1a\n')) return 'HDF5';
-  if (text.startsWith('\x93NUMPY')) return 'a NumPy array';
-  if (text.startsWith('\x1f\x8b')) return 'gzip';
-  if (head[0] === 0x80 && head[1] >= 2 && head[1] <= 5) return 'a Python pickle (as torch.save used to write)';
-  // An ONNX ModelProto begins with its IR version, then the producer or the graph.
-  if (head[0] === 0x08 && head[1] > 0 && head[1] < 32 && (path.toLowerCase().endsWith('.onnx') || head[2] === 0x12)) return 'ONNX';
-  return null;
-}
 
 /** The first bytes for a person: as text where they are text, else in hexadecimal. */
 function quote(head: Uint8Array): string {

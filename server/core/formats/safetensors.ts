@@ -14,6 +14,7 @@ export const safetensors: Format = {
   id: 'safetensors',
   title: 'safetensors',
   extensions: ['.safetensors'],
+  editor: 'default',
   indexSuffix: '.safetensors.index.json',
   folderNames: ['model.safetensors', 'model.safetensors.index.json'],
   writable: true,

@@ -6,7 +6,7 @@ import { shownName } from './names';
 import { isJsonObject, JsonError, parseStrictJson, type JsonValue } from './strictJson';
 
 /** An index has about 100 bytes a tensor: the largest published ones have a few MB. */
-const MAX_INDEX_BYTES = 64 * 2 ** 20;
+export const MAX_INDEX_BYTES = 64 * 2 ** 20;
 
 /** The largest published sets have a few hundred shards. */
 export const MAX_SHARDS = 4096;

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError, type Problem } from '../errors';
-import type { TensorInfo } from '../tensor/tensorInfo';
-import type { Checkpoint, CheckpointFile, FileHeader, Format } from './contract';
+import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
+import type { Checkpoint, CheckpointFile, FileHeader, Format, OpaqueEntry } from './contract';
 import { readFileHead, type FileHead } from './fileHead';
 import { listNames, shownName } from './names';
 import { recognise } from './recognise';
@@ -10,7 +10,7 @@ import type { numberedShard} from './shardIndex';
 import { MAX_SHARDS, type ShardIndex } from './shardIndex';
 
 /** The part of a checkpoint that comes from weight files and their index. */
-export type Weights = Pick<Checkpoint, 'format' | 'files' | 'index' | 'tensors' | 'problems'>;
+export type Weights = Pick<Checkpoint, 'format' | 'files' | 'index' | 'tensors' | 'problems' | 'opaque'>;
 
 /** One weight file with its header. */
 export function readWeightFile(format: Format, head: FileHead): CheckpointFile & { readonly header: FileHeader } {
@@ -33,11 +33,12 @@ export function openIndexed(format: Format, index: ShardIndex): Weights {
   const problems: Problem[] = [];
   const files: CheckpointFile[] = [];
   const tensors: TensorInfo[] = [];
-  const found = new Set<string>();
+  const found = new Set<string>(), opaque: OpaqueEntry[] = [];
   for (const [number, shard] of index.shards.entries()) {
     const { header, ...file } = readShard(format, path.join(folder, shard));
     files.push(file);
     problems.push(...header.problems);
+    opaque.push(...(header.opaque ?? []));
     const unnamed: string[] = [], copies: string[] = [];
     for (const tensor of header.tensors) {
       const home = index.weightMap.get(tensor.name);
@@ -56,7 +57,7 @@ export function openIndexed(format: Format, index: ShardIndex): Weights {
   for (const [tensor, shard] of index.weightMap) {
     if (!found.has(tensor)) throw new CheckpointError('tensor-missing-in-shard', { file: path.join(folder, shard), tensor: shownName(tensor) }, `the index says it is in ${shard}`);
   }
-  return { format: format.id, files, index: index.path, tensors, problems: [...problems, ...wrongTotals(index, tensors)] };
+  return { format: format.id, files, index: index.path, tensors, problems: [...problems, ...wrongTotals(index, tensors)], ...(opaque.length > 0 && { opaque }) };
 }
 
 /**
@@ -71,11 +72,12 @@ export function openNumbered(format: Format, folder: string, shard: NonNullable<
   const missing = names.filter((name) => !existsSync(path.join(folder, name)));
   if (missing.length > 0) throw new CheckpointError('shard-missing', { file: folder, key: shownName(missing[0]) }, `${listNames(missing)} missing; ${shard.count - missing.length} of ${shard.count} shards are here`);
   const problems: Problem[] = [], files: CheckpointFile[] = [], tensors: TensorInfo[] = [];
-  const found = new Map<string, string>();
+  const found = new Map<string, string>(), opaque: OpaqueEntry[] = [];
   for (const [number, name] of names.entries()) {
     const { header, ...file } = readShard(format, path.join(folder, name));
     files.push(file);
     problems.push(...header.problems);
+    opaque.push(...(header.opaque ?? []));
     for (const tensor of header.tensors) {
       const other = found.get(tensor.name);
       if (other !== undefined) throw new CheckpointError('duplicate-tensor', { file: file.path, tensor: shownName(tensor.name) }, `${other} has it too, and no index says which counts`);
@@ -83,7 +85,7 @@ export function openNumbered(format: Format, folder: string, shard: NonNullable<
       tensors.push({ ...tensor, file: number });
     }
   }
-  return { format: format.id, files, index: null, tensors, problems };
+  return { format: format.id, files, index: null, tensors, problems, ...(opaque.length > 0 && { opaque }) };
 }
 
 function readShard(format: Format, file: string): ReturnType<typeof readWeightFile> {
@@ -101,7 +103,7 @@ function copiesDetail(copies: readonly string[], index: ShardIndex): string {
 
 /** The index's totals are only compared with what is there. */
 function wrongTotals(index: ShardIndex, tensors: readonly TensorInfo[]): Problem[] {
-  const bytes = tensors.reduce((sum, tensor) => sum + tensor.to - tensor.from, 0);
+  const bytes = tensors.reduce((sum, tensor) => sum + valueBytes(tensor), 0);
   const elements = tensors.reduce((sum, tensor) => sum + tensor.elements, 0);
   const wrong = [
     index.totalSize !== null && index.totalSize !== bytes ? `total_size says ${index.totalSize}, the shards hold ${bytes} bytes` : null,

@@ -6,6 +6,7 @@
 export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
 export type JsonObject = ReadonlyMap<string, JsonValue>;
 
+/** Objects are Maps here. */
 export const isJsonObject = (value: JsonValue | undefined): value is JsonObject => value instanceof Map;
 
 /** Deeper than any header or index is; keeps a hostile file from overflowing the stack. */

@@ -1,7 +1,8 @@
 import { openSource } from '../bytes/openSource';
 import { CheckpointError } from '../errors';
-import { dtypeBytes, type DType } from '../tensor/dtype';
+import { dtypeBytes, dtypes, type DType } from '../tensor/dtype';
 import type { Checkpoint } from './contract';
+import { formatOf } from './registry';
 import { MAX_HEADER_BYTES } from './safetensors';
 
 /** A tensor to be written, without its values. */
@@ -21,6 +22,8 @@ export interface FileLayout {
   readonly byteLength: number;
   /** Where each tensor's bytes go: [from, to) from the start of the file. */
   readonly places: ReadonlyMap<string, { readonly from: number; readonly to: number }>;
+  /** All other bytes are those of the source file, in their places. */
+  readonly inPlace?: true;
 }
 
 /**
@@ -53,6 +56,9 @@ export function layOutFile(tensors: readonly TargetTensor[], metadata: Readonly<
   return { head, dataFrom, byteLength: dataFrom + end, places };
 }
 
+/** Wide elements first, so that every tensor begins at a multiple of its element; otherwise in the order given. */
+export const aligned = (tensors: readonly TargetTensor[]): TargetTensor[] => [...tensors].sort((a, b) => dtypes[b.dtype].bits - dtypes[a.dtype].bits);
+
 /** What makes a header unfit to be copied: a written file holds text metadata only and begins with a brace. */
 const UNFIT: ReadonlySet<string> = new Set(['metadata-not-text', 'header-space-first']);
 
@@ -65,8 +71,12 @@ const UNFIT: ReadonlySet<string> = new Set(['metadata-not-text', 'header-space-f
 export function layOutLike(checkpoint: Checkpoint, number: number): FileLayout {
   const file = checkpoint.files[number];
   const tensors = checkpoint.tensors.filter((tensor) => tensor.file === number);
+  if (formatOf(checkpoint.format).inPlace) {
+    return { head: new Uint8Array(0), dataFrom: 0, byteLength: file.byteLength, places: new Map(tensors.map(({ name, from, to }) => [name, { from, to }])), inPlace: true };
+  }
+  if (checkpoint.format !== 'safetensors') return layOutFile(aligned(tensors), { format: 'pt', ...file.metadata }, file.path);
   const held = tensors.reduce((sum, tensor) => sum + tensor.to - tensor.from, 0);
-  const sound = checkpoint.format === 'safetensors' && held === file.byteLength - file.dataFrom
+  const sound = held === file.byteLength - file.dataFrom
     && !checkpoint.problems.some((problem) => problem.where.file === file.path && (UNFIT.has(problem.code) || problem.code === 'stray-copy'));
   if (!sound) return layOutFile(tensors, file.metadata, file.path);
   const head = new Uint8Array(file.dataFrom);

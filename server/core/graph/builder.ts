@@ -54,11 +54,12 @@ export class GraphBuilder {
   /** What the external locations are relative to; null before the first one. */
   root: string | null = null;
 
-  constructor(private readonly name: string) {}
+  /** @param prefix of all names that are made here, for nodes that go into a graph with names of its own */
+  constructor(private readonly name: string, private readonly prefix = '') {}
 
   /** A name nobody else has. */
   private fresh(hint: string): string {
-    return `${hint}_${this.count++}`;
+    return `${this.prefix}${hint}_${this.count++}`;
   }
 
   /** Adds a node with one output and answers its name. An empty name in `inputs` skips an optional input. */
@@ -137,6 +138,11 @@ export class GraphBuilder {
     return name;
   }
 
+  /** Gives `value` a second name, which other nodes know it by. */
+  alias(name: string, value: Value): void {
+    this.node('Identity', [value], [name], {}, '');
+  }
+
   cast(value: Value, to: ElementType): Value {
     return this.op('Cast', [value], { to: { i: elementTypes[to] } });
   }
@@ -153,14 +159,19 @@ export class GraphBuilder {
 
   /** Gives `value` the name of a graph output. */
   output(name: string, value: Value, type: ElementType, dims: readonly (number | string)[]): void {
-    this.node('Identity', [value], [name], {}, '');
+    this.alias(name, value);
     this.inputs.message(12, valueInfo(name, type, dims));
+  }
+
+  /** The fields of a GraphProto that were added: those of `first` ahead, then the others. */
+  fragment(): { readonly early: Uint8Array; readonly late: Uint8Array } {
+    return { early: this.early.finish(), late: concat(this.graph.finish(), this.inputs.finish()) };
   }
 
   /** The serialised ModelProto. */
   finish(): Uint8Array {
-    const graph = new ProtoWriter().string(2, this.name);
-    const body = concat(graph.finish(), this.early.finish(), this.graph.finish(), this.inputs.finish());
+    const graph = new ProtoWriter().string(2, this.name), { early, late } = this.fragment();
+    const body = concat(graph.finish(), early, late);
     const opset = new ProtoWriter().string(1, '').int(2, OPSET);
     const contrib = new ProtoWriter().string(1, MICROSOFT).int(2, 1);
     return new ProtoWriter().int(1, IR_VERSION).string(2, 'winnow').bytes(7, body).message(8, opset).message(8, contrib).finish();

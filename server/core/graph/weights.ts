@@ -1,11 +1,12 @@
 import { CheckpointError } from '../errors';
 import type { Checkpoint } from '../formats/contract';
-import type { TensorInfo } from '../tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 import type { ElementType, GraphBuilder, Value } from './builder';
 import type { GraphOptions, WeightReference } from './contract';
 
 const widened: Partial<Record<TensorInfo['dtype'], ElementType>> = { F32: 'F32', F16: 'F16', BF16: 'BF16', F64: 'F64' };
 
+/** Name of the scalar graph input that masks a tensor. */
 export const thresholdInput = (tensor: string): string => `threshold:${tensor}`;
 
 /**
@@ -49,7 +50,8 @@ export class Weights {
     const known = this.raw.get(name);
     if (known !== undefined) return { value: known, type };
     const overlay = this.options.overlay?.get(name);
-    const byteLength = tensor.to - tensor.from;
+    const byteLength = valueBytes(tensor);
+    if (!overlay && tensor.encoding) throw new CheckpointError('internal', place, 'an encoded weight has to be materialised first');
     if (overlay && overlay.byteLength !== byteLength) {
       throw new CheckpointError('tensor-shape-differs', { file: overlay.realPath, tensor: name }, `overlay has ${overlay.byteLength} bytes, the tensor ${byteLength}`);
     }

@@ -6,8 +6,8 @@ import { BUFFER, BUFFER_BYTES, FILLED, MEMORY_PAGES, RESULT, SLOT_MAP, SLOT_TABL
 
 interface Exports {
   clearTables(): void;
-  foldTables(): void;
-  filled(): number;
+  clearFolded(): void;
+  foldTables(): number;
   histogram16(ptr: number, n: number): void;
   scan32(ptr: number, n: number, limit: number): void;
   clearSlots(slots: number): void;
@@ -43,6 +43,9 @@ export class Kernels {
   private readonly result: Float64Array;
   /** The data window, BUFFER_BYTES long. */
   readonly buffer: Uint8Array;
+  /** False once `tables()` has left three of the four empty. A scan that was cancelled leaves all as they are. */
+  private counting = true;
+  private patterns = 0;
 
   constructor(module: WebAssembly.Module) {
     this.memory = new WebAssembly.Memory({ initial: MEMORY_PAGES, maximum: MEMORY_PAGES });
@@ -59,7 +62,9 @@ export class Kernels {
 
   /** Zeroes tables and moments before a slice. */
   beginScan(): void {
-    this.wasm.clearTables();
+    if (this.counting) this.wasm.clearTables();
+    else this.wasm.clearFolded();
+    this.counting = true;
   }
 
   /** Counts 16-bit patterns into the tables. */
@@ -74,13 +79,14 @@ export class Kernels {
 
   /** The counts of all 65,536 patterns since `beginScan`: a view, valid until the next `beginScan`. Call once a scan. */
   tables(): Uint32Array {
-    this.wasm.foldTables();
+    this.patterns = this.wasm.foldTables();
+    this.counting = false;
     return new Uint32Array(this.memory.buffer, TABLES, TABLE_BYTES / 4);
   }
 
   /** The patterns with a count in `tables()`, ascending: a view, valid until the next `beginRefine`. Call after `tables()`. */
   filled(): Uint32Array {
-    return new Uint32Array(this.memory.buffer, FILLED, this.wasm.filled());
+    return new Uint32Array(this.memory.buffer, FILLED, this.patterns);
   }
 
   moments32(): Scan32 {

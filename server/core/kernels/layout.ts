@@ -21,6 +21,6 @@ export const BUFFER_BYTES = 0x1000000;
  * What is read at once while streaming; a cancel is seen between two of these. Small enough that a window is still in the
  * core's own cache when the kernel reads it.
  */
-export const WINDOW_BYTES = 0x80000;
+export const WINDOW_BYTES = 0x100000;
 /** Initial = maximum, because a view taken before a `grow` has length 0. BUFFER + BUFFER_BYTES rounded up. */
 export const MEMORY_PAGES = 344;

@@ -5,12 +5,12 @@ import { isTied } from './config';
 const MAX_NAME = 512;
 
 /** Values that are computed, not learned. */
-const BUFFER = /(^|\.)(position_ids|token_type_ids|inv_freq|masked_bias|causal_mask|num_batches_tracked|running_mean|running_var)$|(^|\.)(attn|attention)\.bias$/;
+const BUFFER = /(^|\.)(position_ids|token_type_ids|inv_freq|rope_freqs\.weight|rope_factors_(long|short)\.weight|masked_bias|causal_mask|num_batches_tracked|running_mean|running_var)$|(^|\.)(attn|attention)\.bias$/;
 const NORM = /norm|(^|[._])ln(_\w+|\d+)?(\.|$)|(^|\.)bn\d*(\.|$)/i;
 const POSITION = /pos(ition)?s?[_.]?(emb|enc|table)|position|wpe|relative_attention_bias|rel_emb|rotary/i;
-const EMBEDDING = /emb(ed|edding|eddings)?([._\d]|$)|embed|(^|\.)wte\.|(^|\.)shared\.weight$|token_type/i;
+const EMBEDDING = /emb(ed|edding|eddings)?([._\d]|$)|embed|_embd\.|(^|\.)wte\.|(^|\.)shared\.weight$|token_type/i;
 const HEAD = /(^|[._])heads?([._]|$)|classif|(^|\.)cls\.|predictions?\.|(^|\.)score\.|pooler|(^|\.)output\.weight$|generator/i;
-const OTHER = /conv\d*(d)?(\.|_|$)|rout(er|ing)|block_sparse_moe\.gate\.|(^|\.)mlp\.gate\.weight$|shared_expert_gate/i;
+const OTHER = /conv\d*(d)?(\.|_|$)|rout(er|ing)|block_sparse_moe\.gate\.|(^|\.)mlp\.gate\.weight$|shared_expert_gate|ffn_gate_inp/i;
 
 /** Matrices by the names that families give them; the first that fits. */
 const MATRICES: readonly (readonly [RegExp, Role])[] = [
@@ -18,14 +18,14 @@ const MATRICES: readonly (readonly [RegExp, Role])[] = [
   [/(^|[._])(q_proj|q_lin|query(_proj)?|wq|q_attn|q)(\.|$)/i, 'attention.query'],
   [/(^|[._])(k_proj|k_lin|key(_proj)?|wk|k)(\.|$)/i, 'attention.key'],
   [/(^|[._])(v_proj|v_lin|value(_proj)?|wv|v)(\.|$)/i, 'attention.value'],
-  [/(attn|attention)[\w.]*\.(o_proj|out_proj|out_lin|c_proj|wo|o|dense|output\.dense|proj|to_out)(\.|$)|(^|\.)o_proj\./i, 'attention.out'],
-  [/(^|[._])(gate_proj|gate|w1|wi_0)(\.|$)/i, 'mlp.gate'],
-  [/(^|[._])(down_proj|w2|fc2|lin2|fc_out|c_proj|wo|output\.dense|dense_4h_to_h|ffn_output|linear2)(\.|$)/i, 'mlp.down'],
-  [/(^|[._])(up_proj|w3|wi_1|wi|fc1|lin1|fc_in|c_fc|intermediate\.dense|dense_h_to_4h|ffn|linear1)(\.|$)/i, 'mlp.up'],
+  [/(attn|attention)[\w.]*\.(o_proj|out_proj|out_lin|c_proj|wo|o|dense|output\.dense|proj|to_out)(\.|$)|(^|\.)o_proj\.|(^|\.)(cross_)?attn_(output|o)\./i, 'attention.out'],
+  [/(^|[._])(gate_proj|gate|gate_exps|w1|wi_0)(\.|$)/i, 'mlp.gate'],
+  [/(^|[._])(down_proj|w2|fc2|lin2|fc_out|c_proj|wo|output\.dense|dense_4h_to_h|ffn_output|ffn_down|ffn_down_exps|linear2)(\.|$)/i, 'mlp.down'],
+  [/(^|[._])(up_proj|w3|wi_1|wi|fc1|lin1|fc_in|c_fc|intermediate\.dense|dense_h_to_4h|ffn|ffn_up|ffn_up_exps|linear1)(\.|$)/i, 'mlp.up'],
 ];
 
 /** The first number that follows a word for "block", with everything before it: where a tensor sits. */
-const BLOCK = /^(.*?(?:^|\.)(?:layers?|h|blocks?|resblocks|albert_layer_groups))\.(\d{1,6})(?:\.|$)/;
+const BLOCK = /^(.*?(?:^|\.)(?:layers?|h|blocks?|blk|resblocks|albert_layer_groups))\.(\d{1,6})(?:\.|$)/;
 
 /** Names of families that have blocks of two kinds (BART, Whisper, Marian). */
 const STACK = /^(?:model\.)?(encoder|decoder)\.(?:block|layers)\./;

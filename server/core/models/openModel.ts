@@ -5,6 +5,7 @@ import { dtypes } from '../tensor/dtype';
 import type { Architecture, Model, TensorRole } from './contract';
 import { roleByName, tiedByName } from './fallback';
 import { architectures } from './registry';
+import { roleByUse } from './roleByUse';
 import { findTied } from './tied';
 
 /** Opens a checkpoint by its headers and gives every tensor its role. @throws CheckpointError as openCheckpoint does */
@@ -18,8 +19,8 @@ export function applyArchitecture(checkpoint: Checkpoint): Model {
   const architecture = chooseArchitecture(checkpoint);
   const role = architecture ? architecture.role : roleByName;
   const roles = checkpoint.tensors.map((tensor): TensorRole => {
-    const found = role(tensor.name, tensor.shape);
-    return found.prunable && dtypes[tensor.dtype].kind !== 'float' ? { ...found, prunable: false } : found;
+    const found = tensor.use ? roleByUse(tensor, tensor.use, role) : role(tensor.name, tensor.shape);
+    return found.prunable && (dtypes[tensor.dtype].kind !== 'float' || tensor.special !== undefined) ? { ...found, prunable: false } : found;
   });
   const config = checkpoint.config ?? {};
   const pairs = architecture ? architecture.tied(config) : tiedByName(config);

@@ -1,7 +1,7 @@
-import { openSource } from '../bytes/openSource';
+import { openTensor } from '../bytes/decodedSource';
 import type { Problem } from '../errors';
 import type { Checkpoint } from '../formats/contract';
-import type { TensorInfo } from '../tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 
 /** Two of these are held while two tensors are compared. */
 const WINDOW_BYTES = 4 * 2 ** 20;
@@ -36,7 +36,7 @@ export function findTied(checkpoint: Checkpoint, pairs: readonly (readonly [stri
   const byStorage = new Map<string, string>();
   for (const tensor of checkpoint.tensors) {
     if (tensor.elements === 0) continue;
-    const place = `${tensor.file}:${tensor.from}:${tensor.to}:${tensor.dtype}:${tensor.shape.join()}`;
+    const place = `${tensor.file}:${tensor.from}:${tensor.to}:${tensor.dtype}:${tensor.shape.join()}:${tensor.encoding ? JSON.stringify(tensor.encoding) : ''}`;
     const first = byStorage.get(place);
     if (first === undefined) byStorage.set(place, tensor.name);
     else join(first, tensor.name);
@@ -48,15 +48,15 @@ export function findTied(checkpoint: Checkpoint, pairs: readonly (readonly [stri
 function whyDifferent(checkpoint: Checkpoint, a: TensorInfo, b: TensorInfo): string | null {
   if (a.dtype !== b.dtype) return `one is ${a.dtype}, the other ${b.dtype}`;
   if (a.shape.join() !== b.shape.join()) return `one is [${a.shape.join(', ')}], the other [${b.shape.join(', ')}]`;
-  if (a.file === b.file && a.from === b.from) return null;
-  const left = openSource(checkpoint.files[a.file], 'pread'), right = openSource(checkpoint.files[b.file], 'pread');
+  if (a.file === b.file && a.from === b.from && JSON.stringify(a.encoding) === JSON.stringify(b.encoding)) return null;
+  const left = openTensor(checkpoint.files[a.file], a, 'pread'), right = openTensor(checkpoint.files[b.file], b, 'pread');
   try {
-    const size = a.to - a.from;
+    const size = valueBytes(a);
     const mine = Buffer.alloc(Math.min(WINDOW_BYTES, size)), other = Buffer.alloc(mine.length);
     for (let at = 0; at < size; at += mine.length) {
       const length = Math.min(mine.length, size - at);
-      left.read(a.from + at, a.from + at + length, mine);
-      right.read(b.from + at, b.from + at + length, other);
+      left.read(at, at + length, mine);
+      right.read(at, at + length, other);
       if (mine.compare(other, 0, length, 0, length) !== 0) return 'their bytes differ';
     }
     return null;

@@ -5,6 +5,7 @@ import type { TensorScan } from '../stats/contract';
 import type { WorkerPool } from '../workers/contract';
 
 export type Scope = 'global' | 'tensor' | 'row';
+/** Every scope, widest first. */
 export const scopes: readonly Scope[] = ['global', 'tensor', 'row'];
 
 /** N:M keeps `keep` of every `of` consecutive inputs. */

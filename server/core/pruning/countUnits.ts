@@ -1,10 +1,10 @@
-import { openSource } from '../bytes/openSource';
+import { openTensor } from '../bytes/decodedSource';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { CheckpointFile } from '../formats/contract';
 import { codeValues, readCode } from '../kernels/codes';
 import { dtypes } from '../tensor/dtype';
-import type { TensorInfo } from '../tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 
 /** A multiple of every element, the packed ones too (F6: four in three bytes). */
 const WINDOW_BYTES = 3 * 2 ** 20;
@@ -54,13 +54,13 @@ export async function countUnits(file: CheckpointFile, info: TensorInfo, units: 
   };
 
   const { bits } = dtypes[info.dtype];
-  const source = openSource(file, io);
+  const source = openTensor(file, info, io), size = valueBytes(info);
   try {
     const bytes = new Uint8Array(WINDOW_BYTES), marks = new Uint8Array((WINDOW_BYTES * 8) / bits);
     let column = 0, row = 0;
-    for (let from = info.from; from < info.to; from += WINDOW_BYTES) {
+    for (let from = 0; from < size; from += WINDOW_BYTES) {
       throwIfCancelled(signal);
-      const to = Math.min(info.to, from + WINDOW_BYTES), elements = ((to - from) * 8) / bits;
+      const to = Math.min(size, from + WINDOW_BYTES), elements = ((to - from) * 8) / bits;
       source.read(from, to, bytes);
       markZerosAndNaN(info, bytes, elements, marks);
       for (let i = 0; i < elements; i++) {

@@ -1,17 +1,22 @@
 import type { IoMode } from '../bytes/byteSource';
+import { CheckpointError } from '../errors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Model } from '../models/contract';
-import type { TensorInfo } from '../tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 import type { SliceSource } from '../workers/contract';
+import { tensorSource } from '../workers/slices';
 import type { PrunePlan, TensorRule } from './contract';
 import { copiesOf } from './pruneScope';
 
 /** Copies are cut into pieces, so that all workers share a large embedding and a cancel is seen. */
 const COPY_BYTES = 64 * 2 ** 20;
 
-/** Bytes [from, to) of source file `file`, for byte `at` of the target file: as they are, or a tensor under a rule. */
+/**
+ * Bytes [from, to) of source file `file`, for byte `at` of the target file: as they are, or a tensor under a rule. With an
+ * `info` they are bytes of that tensor's decoded values.
+ */
 interface Bytes { readonly file: number; readonly from: number; readonly to: number; readonly at: number }
-export type Segment = (Bytes & { readonly kind: 'copy' }) | (Bytes & { readonly kind: 'mask'; readonly info: TensorInfo; readonly rule: TensorRule });
+export type Segment = (Bytes & { readonly kind: 'copy'; readonly info?: TensorInfo }) | (Bytes & { readonly kind: 'mask'; readonly info: TensorInfo; readonly rule: TensorRule });
 
 /** The rule of every stored tensor, each copy of a tied group included, as the workers take it. */
 export function rulesOfStored(model: Model, plan: PrunePlan): ReadonlyMap<string, TensorRule> {
@@ -41,6 +46,7 @@ export function namesWithAllTies(plan: PrunePlan): ReadonlySet<string> {
  * Neighbours that are copied are joined, and cut again into pieces that all workers can share.
  */
 export function segmentsOf(model: Model, file: number, layout: FileLayout, rules: ReadonlyMap<string, TensorRule>): readonly Segment[] {
+  if (layout.inPlace) return segmentsInPlace(model, file, layout, rules);
   const segments: Segment[] = [];
   let run: Run | null = null as Run | null;
   const flush = (): void => {
@@ -49,10 +55,15 @@ export function segmentsOf(model: Model, file: number, layout: FileLayout, rules
     }
     run = null;
   };
-  const inFile = model.checkpoint.tensors.filter((info) => info.file === file && info.to > info.from).sort((a, b) => a.from - b.from);
+  const inFile = model.checkpoint.tensors.filter((info) => info.file === file && info.elements > 0).sort((a, b) => a.from - b.from);
   for (const info of inFile) {
     const at = layout.places.get(info.name)!.from, rule = rules.get(info.name), { from, to } = info;
-    if (rule) { flush(); segments.push({ kind: 'mask', file, from, to, at, info, rule }); continue; }
+    if (rule) { flush(); segments.push({ kind: 'mask', file, from: 0, to: valueBytes(info), at, info, rule }); continue; }
+    if (info.encoding) {
+      flush();
+      for (let done = 0, size = valueBytes(info); done < size; done += COPY_BYTES) segments.push({ kind: 'copy', file, info, from: done, to: Math.min(size, done + COPY_BYTES), at: at + done });
+      continue;
+    }
     if (run && run.to === from && run.at + from - run.from === at) run.to = to;
     else { flush(); run = { from, to, at }; }
   }
@@ -60,10 +71,32 @@ export function segmentsOf(model: Model, file: number, layout: FileLayout, rules
   return segments;
 }
 
+/** A file that is copied whole but for its tensors under a rule. Those that share their bytes are written once. */
+function segmentsInPlace(model: Model, file: number, layout: FileLayout, rules: ReadonlyMap<string, TensorRule>): readonly Segment[] {
+  const segments: Segment[] = [];
+  let end = 0;
+  const copyTo = (to: number): void => {
+    for (; end < to; end = Math.min(to, end + COPY_BYTES)) segments.push({ kind: 'copy', file, from: end, to: Math.min(to, end + COPY_BYTES), at: end });
+  };
+  for (const info of model.checkpoint.tensors.filter((one) => one.file === file && one.elements > 0 && rules.has(one.name)).sort((a, b) => a.from - b.from || a.to - b.to)) {
+    if (info.encoding) throw new CheckpointError('unsupported-dtype', { file: model.checkpoint.files[file].path, tensor: info.name }, 'its values are packed in the graph');
+    if (info.to <= end) continue;
+    if (info.from < end) throw new CheckpointError('overlap', { file: model.checkpoint.files[file].path, tensor: info.name }, 'tensors that share a part of their bytes cannot be pruned');
+    const other = model.checkpoint.tensors.find((one) => one.file === file && !rules.has(one.name) && one.from < info.to && one.to > info.from);
+    if (other) throw new CheckpointError('overlap', { file: model.checkpoint.files[file].path, tensor: info.name }, `${other.name} shares its bytes and is not pruned`);
+    copyTo(info.from);
+    segments.push({ kind: 'mask', file, from: 0, to: valueBytes(info), at: info.from, info, rule: rules.get(info.name)! });
+    end = info.to;
+  }
+  copyTo(layout.byteLength);
+  return segments;
+}
+
 interface Run { from: number; to: number; at: number }
 
 /** Bytes [from, to) of one file as they are, for a worker. */
-export function rawSource(model: Model, { file, from, to }: Pick<Segment, 'file' | 'from' | 'to'>, io: IoMode): SliceSource {
+export function rawSource(model: Model, { file, from, to, info }: Pick<Segment, 'file' | 'from' | 'to' | 'info'>, io: IoMode): SliceSource {
+  if (info) return { ...tensorSource(model.checkpoint, info, io), dtype: 'U8', shape: [to - from], from, to };
   const { path, realPath, byteLength, mtimeMs } = model.checkpoint.files[file];
   return { file: { path, realPath, byteLength, mtimeMs }, io, dtype: 'U8', shape: [to - from], from, to };
 }

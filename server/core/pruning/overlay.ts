@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, ftruncateSync, mkdirSync, openSync, realpathSync, rmSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../bytes/makeFolder';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
 import type { WeightReference } from '../graph/contract';
@@ -14,6 +15,7 @@ import type { PrunePlan } from './contract';
 import { rulesOfStored } from './maskSegments';
 import { copiesOf } from './pruneScope';
 import { requireSpace } from './publish';
+import { valueBytes } from '../tensor/tensorInfo';
 
 /** Each tensor starts at a multiple of this: a cache line, and whole elements of every dtype. */
 const ALIGNMENT = 64;
@@ -37,7 +39,7 @@ export async function* writeOverlay(
     const info = byName.get(name), rule = rules.get(name);
     if (!info || !rule) throw new CheckpointError('internal', { tensor: name }, 'an overlay needs a stored tensor with a rule');
     const at = size;
-    size = Math.ceil((at + info.to - info.from) / ALIGNMENT) * ALIGNMENT;
+    size = Math.ceil((at + valueBytes(info)) / ALIGNMENT) * ALIGNMENT;
     return { name, info, rule, at };
   });
 
@@ -46,7 +48,7 @@ export async function* writeOverlay(
   let done = false;
   try {
     create(file, size);
-    yield* overTensors('overlay', blobs, ({ info }) => info.to - info.from, pool.threads + 2, async ({ info, rule, at }, onBytes, stop) => {
+    yield* overTensors('overlay', blobs, ({ info }) => valueBytes(info), pool.threads + 2, async ({ info, rule, at }, onBytes, stop) => {
       await maskTensor(pool, tensorSource(model.checkpoint, info, io), rule, { path: file, at }, stop, onBytes);
     }, signal);
     done = true;
@@ -55,14 +57,14 @@ export async function* writeOverlay(
   }
   const realPath = realpathSync(file), references = new Map<string, WeightReference>();
   for (const { name, info, at } of blobs) {
-    for (const copy of copies.get(name) ?? [name]) references.set(copy, { realPath, from: at, byteLength: info.to - info.from });
+    for (const copy of copies.get(name) ?? [name]) references.set(copy, { realPath, from: at, byteLength: valueBytes(info) });
   }
   return references;
 }
 
 function create(file: string, size: number): void {
   try {
-    mkdirSync(path.dirname(file), { recursive: true });
+    makeFolder(path.dirname(file));
     const fd = openSync(file, 'wx');
     try {
       ftruncateSync(fd, size);

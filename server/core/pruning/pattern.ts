@@ -15,6 +15,7 @@ export function parsePattern(text: string): Pattern {
   return { keep, of };
 }
 
+/** `unstructured` or `2:4`: the inverse of `parsePattern`. */
 export const patternText = (pattern: Pattern): string => (pattern === 'unstructured' ? pattern : `${pattern.keep}:${pattern.of}`);
 
 /** The sparsity that a pattern implies where every group is whole. */

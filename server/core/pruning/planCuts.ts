@@ -3,7 +3,7 @@ import type { Problem } from '../errors';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import { tensorSource } from '../workers/slices';
-import { refineTensor } from '../workers/tensorTasks';
+import { emptyHistogram, refineTensor } from '../workers/tensorTasks';
 import type { PlanTools, PrunePlan, PruneRequest, TensorRule } from './contract';
 import { follow } from './follow';
 import { nanProblem, scanOf } from './planned';
@@ -11,6 +11,7 @@ import type { PlannedTensors } from './planned';
 import type { ScopeTensor } from './pruneScope';
 import { roundHalfEven } from './rounding';
 import { selectExact } from './selectExact';
+import { valueBytes } from '../tensor/tensorInfo';
 
 /**
  * Unstructured selection: within each set, exactly k = round-half-even(sparsity x N) weights, zeros counted, the smallest
@@ -51,9 +52,9 @@ async function* cutSet(model: Model, set: readonly ScopeTensor[], sparsity: numb
     return { selected, threshold: 0, rules: new Map(), tensors: asTheyAre, problems };
   }
 
-  const bytes = sum((i) => (scans[i].histogram.space === 'F32' || scans[i].histogram.space === 'F64' ? set[i].info.to - set[i].info.from : 0));
+  const bytes = sum((i) => { const { space } = emptyHistogram(set[i].info.dtype); return space === 'F32' || space === 'F64' ? valueBytes(set[i].info) : 0; });
   const selection = yield* follow({ stage: 'select', unit: 'bytes', total: bytes }, (add) => selectExact(set.map(({ info }, i) => ({
-    histogram: scans[i].histogram,
+    get histogram() { return scans[i].histogram; }, // looked at one by one: it may lie on disk
     refine: (keys) => refineTensor(tools.pool, tensorSource(model.checkpoint, info, tools.io), keys, signal, add),
   })), selected));
 

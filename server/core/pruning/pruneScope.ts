@@ -64,6 +64,10 @@ export function pruneScope(model: Model, request: Pick<PruneRequest, 'include' |
     if (namesOf(name).find((copy) => byName.has(copy)) !== name) continue;
     const asked = included.has(name);
     if (!asked && !tensor.role.prunable) continue;
+    if (tensor.info.special !== undefined) {
+      if (asked) throw new CheckpointError('unsupported-dtype', { ...place, tensor: name }, `it is ${tensor.info.special} (${tensor.info.storedDtype ?? dtype})`);
+      continue;
+    }
     if (isPrunableDType(dtype)) chosen.push(tensor);
     else if (asked) throw new CheckpointError('unsupported-dtype', { ...place, tensor: name }, `${dtype} cannot be pruned by magnitude`);
     else if (dtypes[dtype].kind === 'float') problems.push({ code: 'unsupported-dtype', where: { ...place, tensor: name }, detail: `${dtype} is left alone` });

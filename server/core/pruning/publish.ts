@@ -1,11 +1,16 @@
-import { closeSync, copyFileSync, existsSync, ftruncateSync, linkSync, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync, constants } from 'node:fs';
+import { closeSync, copyFileSync, existsSync, ftruncateSync, linkSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, statfsSync, statSync, writeFileSync, constants } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../bytes/makeFolder';
+import { readWhole, readWholeText } from '../bytes/readWhole';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
+import { writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName, type WrittenAs } from '../formats/written';
 import { formatOf } from '../formats/registry';
+import { MAX_INDEX_BYTES } from '../formats/shardIndex';
+import { encodeShardIndex } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
-import { isSidecarName, isWeightName, sidecarsOf } from './sidecars';
+import { isSidecarName, MAX_SIDECAR_BYTES, isWeightName, sidecarsOf } from './sidecars';
 import { publishStaged, removeLeftovers, stagedPath, syncFile, syncFolder } from './staging';
 import { requireOurs } from './target';
 import type { Target } from './target';
@@ -30,16 +35,16 @@ export interface Published<Answer> {
  * Writes a checkpoint beside its target and renames it: whoever looks sees the old or the new, never a part. Failure,
  * cancel and kill leave the source and an old target as they were (after a kill, the next run removes the leftovers).
  *
- * @param layouts of the weight files, in the source's order
+ * @param layouts of the weight files, one for each of `writtenParts`
  * @throws CheckpointError `disk-full`, `target-not-writable`, `target-exists`, `file-changed-while-reading`, `cancelled`,
  *   and what `write` throws
  */
 export async function* publish<Answer>(
-  source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal,
+  source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal, as: WrittenAs = 'own',
 ): Job<Published<Answer>> {
   throwIfCancelled(signal);
   checkSources(source);
-  const names = weightNames(source, target);
+  const names = weightNames(source, target, as);
   const sidecars = target.kind === 'folder' ? sidecarsOf(source) : [];
   const weightBytes = layouts.reduce((sum, layout) => sum + layout.byteLength, 0);
   const bytes = weightBytes + sidecars.reduce((sum, { bytes: size }) => sum + size, 0);
@@ -48,14 +53,17 @@ export async function* publish<Answer>(
   requireSpace(target, bytes);
 
   const staged = stagedPath(target.path);
-  const made = guarded(target, () => mkdirSync(parent, { recursive: true }));
+  const made = guarded(target, () => makeFolder(parent));
   const syncing: Promise<void>[] = [];
   let done = false;
   try {
     const files = names.map((name) => (target.kind === 'file' ? staged : path.join(staged, name)));
     guarded(target, () => {
       if (target.kind === 'folder') mkdirSync(staged);
-      files.forEach((file, i) => createSized(file, layouts[i].byteLength));
+      files.forEach((file, i) => {
+        if (target.kind === 'folder') mkdirSync(path.dirname(file), { recursive: true });
+        createSized(file, layouts[i].byteLength);
+      });
     });
     const answer = yield* write({
       files,
@@ -67,8 +75,8 @@ export async function* publish<Answer>(
     });
     yield { stage: 'sync', done: 0, total: null, unit: 'bytes' };
     await Promise.all(syncing);
-    if (target.kind === 'folder') guarded(target, () => fillFolder(source, target, staged, names, layouts));
-    for (const name of target.kind === 'folder' ? readdirSync(staged) : []) if (!names.includes(name)) await syncFile(path.join(staged, name));
+    if (target.kind === 'folder') guarded(target, () => fillFolder(source, target, staged, names, layouts, as));
+    for (const { name, isFile } of target.kind === 'folder' ? entriesOf(staged) : []) if (isFile && !names.includes(name)) await syncFile(path.join(staged, name));
     if (target.kind === 'folder') syncFolder(staged);
     throwIfCancelled(signal);
     checkSources(source);
@@ -87,28 +95,34 @@ export async function* publish<Answer>(
 }
 
 /** File names of the weights. One file that goes into a model folder gets the name that loaders look for. */
-function weightNames(source: Checkpoint, target: Target): string[] {
+function weightNames(source: Checkpoint, target: Target, as: WrittenAs): string[] {
   if (target.kind === 'file') return [path.basename(target.path)];
-  const names = source.files.map((file) => path.basename(file.path));
-  const { folderNames, extensions } = formatOf(source.format);
-  const loadable = names.length > 1 || folderNames.includes(names[0]) || (source.config === null && extensions.includes(path.extname(names[0]).toLowerCase()));
-  return loadable ? names : [folderNames[0]];
+  const names = writtenFileNames(source, as), folderName = writtenFolderName(source, as);
+  const loadable = names.length > 1 || names[0] === folderName || (source.config === null && writtenExtensions(source, as).includes(path.extname(names[0]).toLowerCase()));
+  return loadable ? [...names] : [folderName];
 }
 
 /** Small files, then what a person had put into the folder that is replaced, then the index. */
-function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[]): void {
+function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[], as: WrittenAs): void {
   for (const sidecar of sidecarsOf(source)) {
     const copy = path.join(staged, sidecar.name);
-    writeFileSync(copy, readFileSync(sidecar.path), { flag: 'wx' });
+    writeFileSync(copy, sidecar.text ?? readWhole(sidecar.path, MAX_SIDECAR_BYTES), { flag: 'wx' });
   }
   if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
-  if (source.index === null) return;
-  writeFileSync(path.join(staged, path.basename(source.index)), indexText(source, names, layouts), { flag: 'wx' });
+  if (source.index === null) {
+    // Parts of a split GGUF name themselves; safetensors shards are found by an index.
+    if (names.length > 1 && formatOf(source.format).interpret) writeFileSync(path.join(staged, 'model.safetensors.index.json'), encodeShardIndex(names.map((name, i) => ({ name, layout: layouts[i] }))), { flag: 'wx' });
+    return;
+  }
+  writeFileSync(path.join(staged, writtenIndexName(source, as)), indexText(source, names, layouts), { flag: 'wx' });
 }
+
+/** Names of a folder, and which are files. */
+const entriesOf = (folder: string): { name: string; isFile: boolean }[] => readdirSync(folder, { withFileTypes: true }).map((entry) => ({ name: entry.name, isFile: entry.isFile() }));
 
 /** The source's index with counted totals; other keys of its metadata stay. */
 function indexText(source: Checkpoint, names: readonly string[], layouts: readonly FileLayout[]): string {
-  const old = JSON.parse(readFileSync(source.index!, 'utf8')) as { metadata?: unknown };
+  const old = JSON.parse(readWholeText(source.index!, MAX_INDEX_BYTES)) as { metadata?: unknown };
   const metadata = typeof old.metadata === 'object' && old.metadata !== null && !Array.isArray(old.metadata) ? old.metadata : {};
   const totalSize = layouts.reduce((sum, layout) => sum + layout.byteLength - layout.dataFrom, 0);
   const weightMap = Object.fromEntries(source.tensors.map((tensor) => [tensor.name, names[tensor.file]]));

@@ -9,6 +9,7 @@ export type Refined = Counted;
 
 /** What a selection needs of each tensor: its histogram, and a way to look inside coarse bins (one more pass). */
 export interface SelectionSource {
+  /** May be read from disk at each look. */
   readonly histogram: MagnitudeHistogram;
   /** Asked at most once a selection, and only where a coarse bin can hold the answer. */
   refine(keys: readonly number[]): Promise<Refined>;
@@ -70,19 +71,10 @@ export async function selectExact(sources: readonly SelectionSource[], rank: num
   const totals = new CountedSum();
   let below = 0;
   const inside = await Promise.all(sources.map(async (source) => {
-    const { histogram } = source;
-    const bins = binsOf(histogram);
-    const coarse: number[] = [], values: number[] = [], counts: number[] = [];
-    let less = 0;
-    histogram.keys.forEach((key, i) => {
-      if (bins.high[key] < low) less += histogram.counts[i];
-      else if (bins.low[key] > high) return;
-      else if (bins.low[key] === bins.high[key]) { values.push(bins.low[key]); counts.push(histogram.counts[i]); }
-      else coarse.push(key);
-    });
+    const { space, less, coarse, values, counts } = partition(source.histogram, low, high);
     const parts: Refined[] = [{ values, counts }];
     // F32 pairs are kept in half the room: a tensor has tens of thousands of them.
-    if (coarse.length > 0) parts.push(compact(histogram.space, await source.refine(coarse)));
+    if (coarse.length > 0) parts.push(compact(space, await source.refine(coarse)));
     below += less;
     for (const part of parts) totals.add(part);
     return { less, parts };
@@ -90,8 +82,8 @@ export async function selectExact(sources: readonly SelectionSource[], rank: num
   const threshold = rankIn(totals.result(), rank - below);
   return {
     threshold,
-    counts: inside.map(({ less, parts }) => {
-      let equal = 0;
+    counts: inside.map(({ less: before, parts }) => {
+      let less = before, equal = 0;
       for (const { values, counts } of parts) {
         for (let i = 0; i < values.length; i++) {
           if (values[i] < threshold) less += counts[i];
@@ -101,6 +93,22 @@ export async function selectExact(sources: readonly SelectionSource[], rank: num
       return { less, equal };
     }),
   };
+}
+
+interface Partition { space: MagnitudeHistogram['space']; less: number; coarse: number[]; values: number[]; counts: number[] }
+
+/** What of a histogram lies below `low`, what inside is one magnitude a bin, and which bins have to be looked into. */
+function partition(histogram: MagnitudeHistogram, low: number, high: number): Partition {
+  const bins = binsOf(histogram);
+  const coarse: number[] = [], values: number[] = [], counts: number[] = [];
+  let less = 0;
+  histogram.keys.forEach((key, i) => {
+    if (bins.high[key] < low) less += histogram.counts[i];
+    else if (bins.low[key] > high) return;
+    else if (bins.low[key] === bins.high[key]) { values.push(bins.low[key]); counts.push(histogram.counts[i]); }
+    else coarse.push(key);
+  });
+  return { space: histogram.space, less, coarse, values, counts };
 }
 
 /** The rank-th smallest of ascending magnitudes. */

@@ -1,41 +1,31 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, linkSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import path from 'node:path';
 import { CheckpointError } from '../errors';
-import { exchangePaths } from './exchangePaths';
+import { announceTemporary, hostPart, isProcessAlive } from '../temporaries';
+import { exchangePaths } from '../bytes/exchangePaths';
 
 /** `.<name>.winnow-<host>-<pid>-<random>.tmp`: who is writing is in the name, so that leftovers of the dead are known. */
-const stagedName = /^\.(.+)\.winnow-([A-Za-z0-9_.]*)-(\d+)-[0-9a-f]{8}\.(tmp|old)$/;
-
-const host = (): string => hostname().replace(/[^A-Za-z0-9_.]/g, '_').slice(0, 40);
+const stagedName = /^\.(.+)\.winnow-([A-Za-z0-9_]*)-(\d+)-[0-9a-f]{8}\.(tmp|old)$/;
 
 /** A name for a temporary in the same folder as `target`, so that the rename at the end stays on one disk. */
 export function stagedPath(target: string, role: 'tmp' | 'old' = 'tmp'): string {
+  announceTemporary(path.dirname(target));
   // Long names are cut: most file systems end at 255 bytes.
   const name = Buffer.from(path.basename(target)).subarray(0, 150).toString().replace(/\uFFFD+$/u, '');
-  return path.join(path.dirname(target), `.${name}.winnow-${host()}-${process.pid}-${randomBytes(4).toString('hex')}.${role}`);
+  return path.join(path.dirname(target), `.${name}.winnow-${hostPart()}-${process.pid}-${randomBytes(4).toString('hex')}.${role}`);
 }
 
 /** Removes temporaries in `folder` whose process is gone (a kill, a lost machine). Those of other machines are left alone. */
 export function removeLeftovers(folder: string): void {
   for (const name of existsSync(folder) ? readdirSync(folder) : []) {
     const match = stagedName.exec(name);
-    if (!match || match[2] !== host() || isAlive(Number(match[3]))) continue;
+    if (!match || match[2] !== hostPart() || isProcessAlive(Number(match[3]))) continue;
     const leftover = path.join(folder, name), target = path.join(folder, match[1]);
     // Killed between the two renames of a replacement: the old output is still whole, and goes back to its name.
     if (match[4] === 'old' && !existsSync(target)) renameSync(leftover, target);
     else rmSync(leftover, { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

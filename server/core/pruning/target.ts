@@ -2,6 +2,7 @@ import { existsSync, lstatSync, readdirSync, realpathSync, statSync } from 'node
 import path from 'node:path';
 import { CheckpointError } from '../errors';
 import { formatOf, formats } from '../formats/registry';
+import { writtenExtensions, writtenParts, type WrittenAs } from '../formats/written';
 import type { Checkpoint } from '../formats/contract';
 
 /** Where a checkpoint is written: resolved, checked against the source, links followed. */
@@ -14,6 +15,8 @@ export interface Target {
 }
 
 export interface TargetOptions {
+  /** What is written; by default the source's own format where that can be. */
+  readonly as?: WrittenAs;
   /** As the person gave it, absolute or relative to the process; null for the default, a sibling of the source. */
   readonly out: string | null;
   readonly force: boolean;
@@ -28,7 +31,7 @@ export interface TargetOptions {
  */
 export function resolveTarget(source: Checkpoint, options: TargetOptions): Target {
   const given = options.out === null ? defaultTarget(source, options.suffix) : path.resolve(options.out);
-  const kind = kindOf(source, given);
+  const kind = kindOf(source, given, options.as ?? 'own');
   const real = realTarget(given);
   const sources = [...source.files.map((file) => file.realPath), ...(source.index === null ? [] : [realpathSync(source.index)])];
   const there = lstatSync(given, { throwIfNoEntry: false });
@@ -72,13 +75,14 @@ function isInside(inner: string, outer: string): boolean {
   return relative === '' || (relative !== '..' && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative));
 }
 
-function kindOf(source: Checkpoint, given: string): Target['kind'] {
+function kindOf(source: Checkpoint, given: string, as: WrittenAs): Target['kind'] {
   const extension = path.extname(given).toLowerCase();
-  const own = formatOf(source.format).extensions;
+  const own = writtenExtensions(source, as);
   if (statSync(given, { throwIfNoEntry: false })?.isDirectory()) return 'folder';
   if (!formats.some((format) => format.extensions.includes(extension))) return 'folder';
-  if (!own.includes(extension)) throw new CheckpointError('usage', { file: given }, `--out ${path.basename(given)}: a ${source.format} file ends in ${own.join(' or ')}`);
-  if (source.files.length > 1) throw new CheckpointError('usage', { file: given }, `--out must be a folder: the checkpoint has ${source.files.length} weight files`);
+  if (!own.includes(extension)) throw new CheckpointError('usage', { file: given }, `--out ${path.basename(given)}: the written file ends in ${own.join(' or ')}`);
+  const files = writtenParts(source, as).length;
+  if (files > 1) throw new CheckpointError('usage', { file: given }, `--out must be a folder: the checkpoint has ${files} weight files`);
   return 'file';
 }
 
@@ -124,7 +128,8 @@ function defaultTarget(source: Checkpoint, suffix: string): string {
   const first = path.resolve(source.files[0].path);
   const repository = hubRepository(first);
   if (repository !== null) return path.resolve(`${path.basename(repository).split('--').slice(2).join('--') || source.name}-${suffix}`);
-  if (isFolderSource(source) || source.config !== null) {
+  // A file that brings its own config (GGUF) need not be a model folder's.
+  if (isFolderSource(source) || (source.config !== null && !formatOf(source.format).interpret)) {
     const folder = path.resolve(source.folder);
     return path.join(path.dirname(folder), `${path.basename(folder) || source.name}-${suffix}`);
   }

@@ -1,11 +1,13 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
+import { isRewritten } from '../formats/written';
 import { layOutLike } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import { overTensors } from '../stats/overTensors';
+import { valueBytes } from '../tensor/tensorInfo';
 import type { WorkerPool } from '../workers/contract';
 import { maskTensor } from '../workers/maskTensor';
 import { tensorSource } from '../workers/slices';
@@ -42,9 +44,13 @@ export interface WrittenCheckpoint {
  */
 export function prunedTarget(model: Model, methodId: string, sparsity: number, options: Pick<WriteOptions, 'out' | 'force'>): Target {
   const target = resolveTarget(model.checkpoint, { ...options, suffix: `${methodId}-${percentName(sparsity)}` });
-  requireSpace(target, model.checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0));
+  requireSpace(target, weightBytes(model.checkpoint));
   return target;
 }
+
+/** What the written weights take, headers aside where values are decoded. */
+const weightBytes = (checkpoint: Model['checkpoint']): number => (!isRewritten(checkpoint)
+  ? checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0) : checkpoint.tensors.reduce((sum, tensor) => sum + valueBytes(tensor), 0));
 
 /**
  * Writes the planned checkpoint: same files, dtypes, header and metadata; tensors without a rule bit for bit. Streams

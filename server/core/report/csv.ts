@@ -20,7 +20,7 @@ const columns: readonly (readonly [string, (cell: SummaryCell) => Value])[] = [
   ['ratio', ({ ratio }) => ratio?.value], ['ratioLow', ({ ratio }) => ratio?.low], ['ratioHigh', ({ ratio }) => ratio?.high], ['verdict', ({ verdict }) => verdict],
   ['bytesDense', ({ result }) => result.bytes.dense], ['bytesDeflate', ({ result }) => result.bytes.deflate], ['bytesBitmask', ({ result }) => result.bytes.bitmask], ['bytesCsr', ({ result }) => result.bytes.csr],
   ['medianMs', ({ result }) => result.runtime?.medianMs], ['timeRatio', ({ result }) => result.runtime?.ratio.value], ['timeRatioLow', ({ result }) => result.runtime?.ratio.low],
-  ['timeRatioHigh', ({ result }) => result.runtime?.ratio.high], ['timeVerdict', ({ result }) => result.runtime?.verdict],
+  ['timeRatioHigh', ({ result }) => result.runtime?.ratio.high], ['timeVerdict', ({ result }) => result.runtime?.verdict], ['timeProblem', ({ result }) => result.runtimeProblem?.code],
   ['scoredTokens', ({ result }) => result.evaluation?.scoredTokens], ['textSha256', ({ result }) => result.evaluation?.textSha256], ['provider', ({ result }) => result.evaluation?.provider],
   ['weightDtype', ({ result }) => result.evaluation?.weightDtype], ['computeDtype', ({ result }) => result.evaluation?.computeDtype], ['problem', ({ result }) => result.problem?.code],
 ];

@@ -1,6 +1,7 @@
+import { benchmarkName } from '../evaluation/contract';
 import { isBaseline } from '../sweep/summary';
 import type { SummaryCell, SweepSummary } from '../sweep/summary';
-import { benchmarkName, pruned, seriesOf } from './series';
+import { benchmarksOf, pruned, seriesOf } from './series';
 import type { CellSeries } from './series';
 import * as words from './words';
 
@@ -47,6 +48,9 @@ export function largestWithin(series: CellSeries, tolerance = TOLERANCE): Crossi
 
 const levels = (cells: readonly SummaryCell[]): string => cells.map(({ result }) => words.level(result.specification.level)).join(', ').replace(/, ([^,]*)$/, ' and $1');
 
+/** One sentence in Markdown (the only markup is `**`); `benchmark` null where it is about all texts. */
+export interface Finding { readonly benchmark: string | null; readonly text: string }
+
 function aboutPerplexity(series: CellSeries, summary: SweepSummary): string[] {
   const cells = series.cells.filter(({ result }) => !isBaseline(result));
   if (cells.length === 0) return [];
@@ -79,12 +83,28 @@ function aboutSize(series: CellSeries): string[] {
   return [`A dense file does not shrink by zeros. Smaller than dense: ${parts.join(', ')} (${series.label}).`];
 }
 
+/** Two methods at one level, where their intervals against the same baseline lie apart. */
+function aboutMethods(rivals: readonly CellSeries[]): string[] {
+  const asked = new Set(rivals.flatMap(({ cells }) => cells.filter(({ result }) => !isBaseline(result)).map(({ result }) => result.specification.level)));
+  return [...asked].sort((a, b) => a - b).flatMap((at) => {
+    const [first, second] = rivals.flatMap(({ label, cells }) => {
+      const ratio = cells.find(({ result }) => !isBaseline(result) && result.specification.level === at)?.ratio;
+      return ratio && Number.isFinite(ratio.value) ? [{ label, ratio }] : [];
+    }).sort((a, b) => a.ratio.value - b.ratio.value);
+    if (!first || !second || !(first.ratio.high < second.ratio.low)) return [];
+    const gain = { value: first.ratio.value / second.ratio.value, low: Number.NaN, high: Number.NaN };
+    return [`**${first.label} is better than ${second.label}** at ${words.level(at)}: ${words.ratio(gain, null)} perplexity.`];
+  });
+}
+
 function aboutTime(summary: SweepSummary): string[] {
+  const out: string[] = [], none = summary.cells.filter(({ result }) => result.runtimeProblem && !isBaseline(result));
+  if (none.length > 0) out.push(`At ${levels(none)} there is no time (${none[0].result.runtimeProblem!.code}): ${none[0].result.runtimeProblem!.detail}.`);
   const timed = summary.cells.filter(({ result }) => result.runtime !== null && !isBaseline(result));
-  if (timed.length === 0) return [];
+  if (timed.length === 0) return out;
   const margin = words.level(timed[0].result.runtime!.margin);
   const of = (verdict: string): SummaryCell[] => timed.filter(({ result }) => result.runtime!.verdict === verdict);
-  const out: string[] = [], same = of('no difference');
+  const same = of('no difference');
   if (same.length === timed.length) out.push(`Zeros do not make dense kernels faster: at every level the 95 % interval of the time lies within ± ${margin} of the dense model's.`);
   else if (same.length > 0) out.push(`At ${levels(same)} the time is that of the dense model within ± ${margin}.`);
   for (const verdict of ['faster', 'slower'] as const) if (of(verdict).length > 0) out.push(`At ${levels(of(verdict))} a window is ${verdict}: ${of(verdict).map(({ result }) => words.ratio(result.runtime!.ratio, null)).join(', ')}.`);
@@ -94,8 +114,16 @@ function aboutTime(summary: SweepSummary): string[] {
   return out;
 }
 
-/** What the numbers say, in sentences; Markdown. */
-export function findings(summary: SweepSummary): string[] {
-  const series = seriesOf(summary);
-  return [...series.flatMap((one) => aboutPerplexity(one, summary)), ...(series[0] && series[0].cells.length > 1 ? aboutSize(series[0]) : []), ...aboutTime(summary)];
+/** What the numbers say, in sentences: the one source of the report, of `sweep --json` and of the view. */
+export function findings(summary: SweepSummary): Finding[] {
+  const series = seriesOf(summary), [firstText] = benchmarksOf(summary);
+  const of = (benchmark: string | null, texts: readonly string[]): Finding[] => texts.map((text) => ({ benchmark, text }));
+  return [
+    ...benchmarksOf(summary).flatMap((benchmark) => {
+      const here = series.filter((one) => one.benchmark === benchmark);
+      return of(benchmark, [...here.flatMap((one) => aboutPerplexity(one, summary)), ...aboutMethods(here)]);
+    }),
+    // Sizes and times do not depend on the text.
+    ...of(null, [...series.filter(({ benchmark, cells }) => benchmark === firstText && cells.length > 1).flatMap(aboutSize), ...aboutTime(summary)]),
+  ];
 }

@@ -1,7 +1,8 @@
+import { benchmarkName } from '../evaluation/contract';
 import { isBaseline } from '../sweep/summary';
 import type { SummaryCell, SweepSummary } from '../sweep/summary';
 import { findings } from './findings';
-import { benchmarkName, benchmarksOf, methodLabel, pruned } from './series';
+import { benchmarksOf, methodLabel, pruned } from './series';
 import * as words from './words';
 
 /** Names out of files stay text: no markup, no new cell, no new line. */
@@ -20,7 +21,7 @@ function resultRow(cell: SummaryCell, margin: number, withText: boolean): string
     isBaseline(result) ? 'dense' : escapeMarkdown(methodLabel(cell)), ...(withText ? [escapeMarkdown(benchmarkName(result.specification.benchmark))] : []),
     words.percent(pruned(cell)), result.achievedTotal === null ? '' : words.percent(result.achievedTotal), value, ratio ? words.ratio(ratio, verdict === 'no difference' ? margin : null) : '',
     words.bytes(bytes.dense), words.bytes(bytes.deflate), words.bytes(bytes.bitmask), words.bytes(bytes.csr),
-    runtime ? `${runtime.medianMs.toPrecision(3)} ms` : '', runtime ? words.timeRatio(runtime.ratio, runtime.verdict) : '',
+    runtime ? `${runtime.medianMs.toPrecision(3)} ms` : '', runtime ? words.timeRatio(runtime.ratio, runtime.verdict) : result.runtimeProblem ? `none: ${result.runtimeProblem.code}` : '',
   ];
 }
 
@@ -53,7 +54,8 @@ function setupRows(summary: SweepSummary): string[][] {
 /** Names of the pictures, relative to the report. */
 export interface ReportPictures {
   readonly perplexity: readonly { readonly benchmark: string; readonly file: string }[];
-  readonly size: string | null;
+  /** One a way of pruning. */
+  readonly size: readonly { readonly label: string; readonly file: string }[];
   readonly time: string | null;
 }
 
@@ -67,10 +69,10 @@ export function reportMarkdown(summary: SweepSummary, pictures: ReportPictures):
   const said = findings(summary);
   return [
     `# Sweep of ${name}`,
-    ...(said.length > 0 ? ['## What the numbers say', said.map((sentence) => `- ${sentence}`).join('\n')] : []),
+    ...(said.length > 0 ? ['## What the numbers say', said.map(({ text }) => `- ${text}`).join('\n')] : []),
     '## Perplexity, size and time',
     pictures.perplexity.map(({ benchmark, file }) => picture(`${metric} on ${escapeMarkdown(benchmarkName(benchmark))} against weights pruned`, file)).join('\n\n'),
-    [pictures.size && picture('Size on disk against weights pruned', pictures.size), pictures.time && picture('Time against dense', pictures.time)].filter(Boolean).join(' '),
+    [...pictures.size.map(({ label, file }) => picture(`Size on disk against weights pruned, ${escapeMarkdown(label)}`, file)), ...(pictures.time === null ? [] : [picture('Time against dense', pictures.time)])].join(' '),
     '## Cells',
     table(titles, summary.cells.map((cell) => resultRow(cell, summary.margin, many)), many ? 2 : 1),
     'Sizes are those of all stored weights: tensors in scope in the named form, the others dense. The dense row\'s time is the dense model against itself, a control.',

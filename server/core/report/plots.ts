@@ -1,6 +1,7 @@
+import { benchmarkName } from '../evaluation/contract';
 import { isBaseline } from '../sweep/summary';
 import type { SweepSummary } from '../sweep/summary';
-import { benchmarkName, benchmarksOf, pruned, seriesOf } from './series';
+import { benchmarksOf, pruned, seriesOf } from './series';
 import type { CellSeries } from './series';
 import { drawPlot, linearTicks, logTicks } from './svg';
 import type { PlotPoint, PlotSeries } from './svg';
@@ -39,17 +40,21 @@ export function perplexityPlot(summary: SweepSummary, benchmark: string): string
   });
 }
 
-/** Size on disk in four forms, of the first way of pruning. */
-export function sizePlot(summary: SweepSummary): string {
-  const [first] = seriesOf(summary);
-  const cells = first?.cells ?? [];
+/** Size on disk in four forms, one picture a way of pruning (sizes do not depend on the text). */
+export function sizePlots(summary: SweepSummary): { readonly label: string; readonly svg: string }[] {
+  const [benchmark] = benchmarksOf(summary);
+  return seriesOf(summary).filter((one) => one.benchmark === benchmark).map((series) => ({ label: series.label, svg: sizePlot(series) }));
+}
+
+function sizePlot(series: CellSeries): string {
+  const { cells, label: way } = series;
   const forms = [['dense', 'dense', -1], ['deflate', 'deflate', 2], ['bitmask', 'bitmask', 0], ['csr', 'CSR', 1]] as const;
   const largest = Math.max(1, ...cells.flatMap(({ result: { bytes } }) => Object.values(bytes)));
   const unit = 10 ** (3 * Math.min(4, Math.floor(Math.log10(largest) / 3)));
   const ticks = linearTicks(0, largest / unit);
   return drawPlot({
-    title: `size on disk · ${first?.label ?? ''}`, description: 'Size of the weights on disk against the percentage of weights pruned',
-    width: 480, height: 300, xTicks: ticksOf(first ? [first] : []), xLabel: '% pruned', rules: [],
+    title: `size on disk · ${way}`, description: 'Size of the weights on disk against the percentage of weights pruned',
+    width: 480, height: 300, xTicks: ticksOf([series]), xLabel: '% pruned', rules: [],
     y: { log: false, ticks, from: ticks[0], to: ticks[ticks.length - 1], format: (value) => `${short(value)} ${words.bytes(unit).split(' ')[1]}` },
     series: forms.map(([form, label, tone]) => ({
       label, tone, line: true, marks: form !== 'dense',

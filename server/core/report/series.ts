@@ -10,12 +10,11 @@ export interface CellSeries {
   readonly cells: readonly SummaryCell[];
 }
 
-/** The text as a person calls it. */
-export const benchmarkName = (benchmark: string): string => benchmark.startsWith('text:') ? benchmark.slice(benchmark.search(/[^/\\]*$/)) : benchmark;
-
+/** `magnitude, global`, `magnitude, row, 2:4`: a way of pruning as a person reads it. */
 export const methodLabel = ({ result: { specification: { method, scope, pattern } } }: SummaryCell): string =>
   [method, scope, ...(pattern === 'unstructured' ? [] : [patternText(pattern)])].join(', ');
 
+/** Ids of the texts, in the order of the cells. */
 export const benchmarksOf = (summary: SweepSummary): string[] => [...new Set(summary.cells.map(({ result }) => result.specification.benchmark))];
 
 /** All lines of a sweep. N:M patterns of one method and scope are one line. */

@@ -1,7 +1,7 @@
 import type { IoMode } from '../bytes/byteSource';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
-import type { TensorInfo } from '../tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 import type { WorkerPool } from '../workers/contract';
 import { tensorSource } from '../workers/slices';
 import { countAt, refineTensor } from '../workers/tensorTasks';
@@ -56,7 +56,7 @@ export async function* exactAbove(
     else above.set(tensor.name, known.above);
   }
   if (open.length === 0) return above;
-  yield* overTensors('refine', open, ({ tensor }) => tensor.to - tensor.from, pool.threads + 2, async ({ tensor, scan, key, countLow }, onBytes, stop) => {
+  yield* overTensors('refine', open, ({ tensor }) => valueBytes(tensor), pool.threads + 2, async ({ tensor, scan, key, countLow }, onBytes, stop) => {
     const source = tensorSource(model.checkpoint, tensor, options.io);
     const numbers = scan.moments.elements - scan.moments.nan;
     if (scan.histogram.space === 'F32') {

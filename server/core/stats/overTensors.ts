@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { throwIfCancelled } from '../errors';
 import type { Job, Progress } from '../job';
 
@@ -16,6 +17,7 @@ export async function* overTensors<Item>(
   throwIfCancelled(signal);
   const total = items.reduce((sum, item) => sum + bytesOf(item), 0);
   const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // one listener a slice that waits: many are no leak
   const onAbort = (): void => controller.abort();
   signal?.addEventListener('abort', onAbort, { once: true });
   let done = 0, next = 0, failure: { error: unknown } | null = null;

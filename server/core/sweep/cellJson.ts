@@ -1,11 +1,12 @@
-import { randomBytes } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { readWhole } from '../bytes/readWhole';
 import { CheckpointError } from '../errors';
 import { dtypes } from '../tensor/dtype';
 import type { DType } from '../tensor/dtype';
 import { scopes } from '../pruning/contract';
 import { providers } from '../runtime/contract';
+import { partialPath } from '../temporaries';
 import type { CellResult, CellSpecification, FinishedCell } from './contract';
 
 const NOT_FINITE: Readonly<Record<string, number>> = { NaN: Number.NaN, Infinity, '-Infinity': -Infinity };
@@ -20,7 +21,7 @@ export const fromJson = (text: string): unknown =>
 
 /** Writes beside and renames, so that a reader sees the old file or the whole new one. */
 export function writeWhole(target: string, bytes: string | Uint8Array): void {
-  const beside = `${target}.${process.pid}-${randomBytes(4).toString('hex')}.partial`;
+  const beside = partialPath(target);
   try {
     writeFileSync(beside, bytes);
     renameSync(beside, target);
@@ -39,11 +40,14 @@ export function writeCell(resultPath: string, { result, losses }: FinishedCell):
   writeWhole(resultPath, toJson(result));
 }
 
+/** Two billion scored tokens. */
+const MAX_LOSSES_BYTES = 2 ** 33;
+
 /** The losses beside a RESULT.json, or null when the cell has none. @throws CheckpointError `store-broken` */
 export function readLosses(resultPath: string, result: CellResult): Float32Array | null {
   if (result.evaluation === null) return null;
   const file = lossesPath(resultPath);
-  const bytes = readFileSync(file);
+  const bytes = readWhole(file, MAX_LOSSES_BYTES);
   if (bytes.byteLength !== 4 * result.evaluation.scoredTokens) throw new CheckpointError('store-broken', { file }, `${bytes.byteLength} bytes for ${result.evaluation.scoredTokens} losses`);
   return new Float32Array(Uint8Array.from(bytes).buffer);
 }

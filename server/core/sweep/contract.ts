@@ -75,7 +75,7 @@ export interface CellResult {
   readonly fingerprint: string;
   readonly winnow: string;
   readonly model: CellModel;
-  /** Zeros in scope / weights in scope, and zeros / all parameters. */
+  /** Zeros in scope over weights in scope, and over all parameters. */
   readonly achieved: number | null;
   readonly achievedTotal: number | null;
   readonly threshold: number | null;
@@ -83,6 +83,8 @@ export interface CellResult {
   readonly evaluation: Omit<Evaluation, 'losses'> | null;
   readonly bytes: CellSizes;
   readonly runtime: CellRuntime | null;
+  /** Why there is no `runtime` though the cell asks for it; null where there is one. Absent in results of earlier versions. */
+  readonly runtimeProblem?: Problem | null;
   readonly seconds: number;
   readonly problem: Problem | null;
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError } from '../errors';
+import { benchmarkName } from '../evaluation/contract';
 import type { Checkpoint } from '../formats/contract';
 import type { Pattern, Scope } from '../pruning/contract';
 import { patternSparsity } from '../pruning/pattern';
@@ -108,13 +109,13 @@ export const cellId = (cell: CellSpecification, fingerprint: string): string => 
 
 /** A name that a person recognises in a folder, in front of the address. */
 export function cellFileName(cell: CellSpecification, fingerprint: string): string {
-  const benchmark = cell.benchmark.startsWith('text:') ? path.basename(cell.benchmark) : cell.benchmark;
-  return `${cell.method}-${Number((100 * cell.level).toPrecision(6))}-${benchmark}`.replace(/[^\w.-]+/g, '_').slice(0, 80) + `-${cellId(cell, fingerprint)}`;
+  return `${cell.method}-${Number((100 * cell.level).toPrecision(6))}-${benchmarkName(cell.benchmark)}`.replace(/[^\w.-]+/g, '_').slice(0, 80) + `-${cellId(cell, fingerprint)}`;
 }
 
 /** What all cells of one store share; anything else would put numbers side by side that must not be compared. */
 export type SweepSetup = Omit<CellSpecification, 'version' | 'method' | 'scope' | 'pattern' | 'level' | 'benchmark' | 'dataFolder' | 'runtime'> & { readonly fingerprint: string };
 
+/** The part of a cell that it shares with all others of its store. */
 export function setupOf(cell: CellSpecification, fingerprint: string): SweepSetup {
   const { checkpoint, include, exclude, seed, protocol, context, stride, limit, provider, threads } = cell;
   return { checkpoint, include, exclude, seed, protocol, context, stride, limit, provider, threads, fingerprint };

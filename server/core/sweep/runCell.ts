@@ -7,7 +7,7 @@ import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import { copiesOf, pruneScope } from '../pruning/pruneScope';
 import type { TensorScan } from '../stats/contract';
-import type { CellModel, CellRuntime, CellSpecification, FinishedCell } from './contract';
+import type { CellModel, CellSpecification, FinishedCell } from './contract';
 import { measureRuntime } from './measureRuntime';
 import type { PrunedWeights, Workshop } from './workshop';
 
@@ -34,7 +34,7 @@ export async function* runCell(cell: CellSpecification, workshop: Workshop, winn
     if (!(error instanceof CheckpointError) || error.code !== 'not-finite') throw error;
     problem = { code: error.code, where: error.where, detail: error.detail };
   }
-  const runtime = cell.runtime ? weights.runtime ??= yield* timeAgainstBaseline(cell, workshop, weights, signal) : null;
+  const timed = cell.runtime ? weights.timed ??= yield* timeAgainstBaseline(cell, workshop, weights, signal) : null;
   const { losses = null, ...numbers } = evaluation ?? {};
   const counts = countZeros(model, cell, weights, scans);
   return {
@@ -42,45 +42,44 @@ export async function* runCell(cell: CellSpecification, workshop: Workshop, winn
     result: {
       version: 1, specification: cell, fingerprint, winnow, model: counts.model, achieved: counts.achieved, achievedTotal: counts.achievedTotal,
       threshold: weights.plan?.threshold ?? null, evaluation: evaluation ? numbers as Omit<Evaluation, 'losses'> : null,
-      bytes: weights.sizes, runtime, seconds: (performance.now() - started) / 1000, problem,
+      bytes: weights.sizes, runtime: timed?.runtime ?? null, runtimeProblem: timed?.problem ?? null, seconds: (performance.now() - started) / 1000, problem,
     },
   };
 }
 
-/** Times the pruned weights; where both do not fit into memory at once there is no runtime, and the rest stands. */
-async function* timeAgainstBaseline(cell: CellSpecification, workshop: Workshop, weights: PrunedWeights, signal?: AbortSignal): Job<CellRuntime | null> {
+/** Times the pruned weights; where both do not fit into memory at once there is a problem in place of the times, and the rest of the cell stands. */
+async function* timeAgainstBaseline(cell: CellSpecification, workshop: Workshop, weights: PrunedWeights, signal?: AbortSignal): Job<NonNullable<PrunedWeights['timed']>> {
   try {
     const baseline = await workshop.baselineSession(cell);
     const pruned = await workshop.prunedSession(cell, weights);
     try {
-      return yield* measureRuntime(baseline, pruned, toBatch([workshop.text(cell).windows[0]]), { seed: cell.seed, threads: cell.threads }, signal);
+      const runtime = yield* measureRuntime(baseline, pruned, toBatch([workshop.text(cell).windows[0]]), { seed: cell.seed, threads: cell.threads }, signal);
+      return { runtime, problem: null };
     } finally {
       await pruned.close();
     }
   } catch (error) {
-    if (error instanceof CheckpointError && error.code === 'out-of-memory') return null;
+    if (error instanceof CheckpointError && error.code === 'out-of-memory') return { runtime: null, problem: { code: error.code, where: error.where, detail: error.detail } };
     throw error;
   }
 }
 
-/** Zeros in scope and over all parameters, each parameter counted once however often it is stored. */
+/** Zeros in scope, over the weights in scope and over all parameters, as `prune` counts them: each parameter once, however often it is stored. */
 function countZeros(model: Model, cell: CellSpecification, weights: PrunedWeights, scans: ReadonlyMap<string, TensorScan>): { model: CellModel; achieved: number | null; achievedTotal: number | null } {
   const copies = copiesOf(model), stored = new Set(model.checkpoint.tensors.map(({ name }) => name));
   const scope = new Set(pruneScope(model, cell).tensors.map(({ info }) => info.name));
   const after = new Map(weights.plan?.tensors.map((tensor) => [tensor.name, tensor.zerosAfter]));
-  let parameters = 0, prunableParameters = 0, scopeParameters = 0, zeros = 0, scopeZeros = 0;
+  let parameters = 0, prunableParameters = 0, scopeParameters = 0, scopeZeros = 0;
   model.checkpoint.tensors.forEach((info, i) => {
     if (!model.roles[i].parameter || (copies.get(info.name) ?? [info.name]).find((copy) => stored.has(copy)) !== info.name) return;
-    const zero = after.get(info.name) ?? scans.get(info.name)!.moments.zeros;
     parameters += info.elements;
-    zeros += zero;
     if (model.roles[i].prunable) prunableParameters += info.elements;
     if (!scope.has(info.name)) return;
     scopeParameters += info.elements;
-    scopeZeros += zero;
+    scopeZeros += after.get(info.name) ?? scans.get(info.name)!.moments.zeros;
   });
   return {
     model: { name: model.checkpoint.name, architecture: model.architecture?.id ?? null, parameters, scopeParameters, prunableParameters },
-    achieved: scopeParameters === 0 ? null : scopeZeros / scopeParameters, achievedTotal: parameters === 0 ? null : zeros / parameters,
+    achieved: scopeParameters === 0 ? null : scopeZeros / scopeParameters, achievedTotal: parameters === 0 ? null : scopeZeros / parameters,
   };
 }

@@ -1,4 +1,5 @@
 import { throwIfCancelled } from '../errors';
+import { benchmarkName } from '../evaluation/contract';
 import type { Job, Progress } from '../job';
 import type { CellSpecification, Executor, FinishedCell } from './contract';
 import { readFinished } from './store';
@@ -27,7 +28,7 @@ async function* following<T>(work: (report: (progress: Progress) => void) => Pro
 
 /** `magnitude 50 % on wikitext-2-raw` */
 export const cellTitle = (cell: CellSpecification): string => {
-  const benchmark = cell.benchmark.startsWith('text:') ? cell.benchmark.slice(cell.benchmark.lastIndexOf('/') + 1) : cell.benchmark;
+  const benchmark = benchmarkName(cell.benchmark);
   return cell.level === 0 ? `dense on ${benchmark}` : `${cell.method} ${Number((100 * cell.level).toPrecision(6))} % on ${benchmark}`;
 };
 

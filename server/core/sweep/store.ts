@@ -1,6 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../bytes/makeFolder';
+import { readWholeText } from '../bytes/readWhole';
 import { CheckpointError } from '../errors';
+import { removeTemporaries } from '../temporaries';
 import { fromJson, lossesPath, readLosses, toJson, writeWhole } from './cellJson';
 import type { CellResult, CellSpecification, FinishedCell } from './contract';
 import { cellFileName, setupDifferences } from './plan';
@@ -14,7 +17,7 @@ import type { SweepSetup } from './plan';
  *     cells/<name>-<address>.losses.f32         its losses, Float32 little endian
  *     cells/<name>-<address>.result.json        written last: where it is, the cell is finished
  *
- * Everything is written beside and renamed, so a kill leaves at most a `.partial` file, which the next start removes.
+ * Everything is written beside and renamed, so a kill leaves at most temporaries, which the next start removes.
  */
 export interface StoreHeader {
   readonly version: 1;
@@ -27,38 +30,22 @@ export interface StoreHeader {
 const HEADER = 'sweep.json';
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
 
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-/** Removes what killed processes left: `*.<pid>-*.partial` files and `.scratch-<pid>-*` folders of processes that are gone. */
-function sweepOut(folder: string): void {
-  for (const name of readdirSync(folder)) {
-    const pid = /\.(\d+)-[0-9a-f]+\.partial$/.exec(name)?.[1] ?? /^\.scratch-(\d+)-/.exec(name)?.[1];
-    if (pid !== undefined && !alive(Number(pid))) rmSync(path.join(folder, name), { recursive: true, force: true });
-  }
-}
-
 function readHeader(folder: string): StoreHeader | null {
   const file = path.join(folder, HEADER);
   if (!existsSync(file)) return null;
   try {
-    const header = fromJson(readFileSync(file, 'utf8')) as StoreHeader;
+    const header = fromJson(readWholeText(file, MAX_JSON_BYTES)) as StoreHeader;
     if (header?.version !== 1 || typeof header.setup !== 'object' || header.setup === null || typeof header.setup.fingerprint !== 'string') throw new Error('not the header of a sweep');
     return header;
   } catch (error) {
-    throw new CheckpointError('store-broken', { file }, error instanceof Error ? error.message : '', { cause: error });
+    throw new CheckpointError('store-broken', { file }, error instanceof CheckpointError ? error.detail : error instanceof Error ? error.message : '', { cause: error });
   }
 }
 
 /** True for a folder that a sweep was started in. */
 export const isSweepFolder = (folder: string): boolean => existsSync(path.join(folder, HEADER));
 
+/** The open folder of one sweep. */
 export class SweepStore {
   private constructor(readonly folder: string, readonly header: StoreHeader) {}
 
@@ -78,15 +65,16 @@ export class SweepStore {
           const [key] = differing;
           throw new CheckpointError('sweep-differs', { file: folder, key }, `${differing.join(', ')} differ; ${key} was ${JSON.stringify(header.setup[key as keyof SweepSetup])}, now ${JSON.stringify(setup[key as keyof SweepSetup])}`);
         }
-        mkdirSync(path.join(folder, 'cells'), { recursive: true });
-        sweepOut(folder);
-        sweepOut(path.join(folder, 'cells'));
+        makeFolder(path.join(folder, 'cells'));
+        removeTemporaries(folder);
+        removeTemporaries(path.join(folder, 'cells'));
         return new SweepStore(folder, header);
       }
       // The first start was killed before its header, or --force asks for a fresh one: only our own files go.
+      removeTemporaries(folder);
       rmSync(path.join(folder, 'cells'), { recursive: true, force: true });
     }
-    mkdirSync(path.join(folder, 'cells'), { recursive: true });
+    makeFolder(path.join(folder, 'cells'));
     const header: StoreHeader = { version: 1, winnow: options.winnow, started: new Date().toISOString(), setup };
     writeWhole(path.join(folder, HEADER), toJson(header));
     return new SweepStore(folder, header);
@@ -124,7 +112,9 @@ export class SweepStore {
     if (!existsSync(file)) return null;
     try {
       return readFinished(file);
-    } catch {
+    } catch (error) {
+      // A disk or permission that refuses says nothing about the result: only a broken one goes.
+      if (error instanceof CheckpointError && error.code === 'not-readable') throw error;
       rmSync(file, { force: true });
       rmSync(lossesPath(file), { force: true });
       return null;
@@ -147,9 +137,7 @@ export class SweepStore {
 
 /** Reads a RESULT.json and its losses. @throws CheckpointError `store-broken`, and what reading throws */
 export function readFinished(file: string): FinishedCell {
-  const bytes = readFileSync(file);
-  if (bytes.byteLength > MAX_JSON_BYTES) throw new CheckpointError('store-broken', { file }, `${bytes.byteLength} bytes`);
-  const result = fromJson(bytes.toString('utf8')) as CellResult;
+  const result = fromJson(readWholeText(file, MAX_JSON_BYTES)) as CellResult;
   if (result?.version !== 1 || typeof result.specification !== 'object' || typeof result.bytes !== 'object' || typeof result.fingerprint !== 'string') throw new CheckpointError('store-broken', { file }, 'not the result of a cell');
   return { result, losses: readLosses(file, result) };
 }

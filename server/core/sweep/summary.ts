@@ -24,6 +24,7 @@ export interface SweepSummary {
   readonly cells: readonly SummaryCell[];
 }
 
+/** The unpruned model on one text: what the other cells are compared with. */
 export const isBaseline = (result: CellResult): boolean => result.specification.method === BASELINE_METHOD && result.specification.level === 0;
 
 /** Everything that has to be equal before two perplexities are compared. */

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmSync, statfsSync } from 'node:fs';
-import path from 'node:path';
+import { rmSync, statfsSync } from 'node:fs';
+import { makeFolder } from '../bytes/makeFolder';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
+import type { Problem } from '../errors';
 import { evaluable, prepareText } from '../evaluation/prepareText';
 import { tokensAtOnce } from '../evaluation/evaluateWith';
 import type { PreparedText } from '../evaluation/contract';
@@ -18,9 +18,12 @@ import type { PrunePlan } from '../pruning/contract';
 import type { Session } from '../runtime/contract';
 import { checkMemory } from '../runtime/memory';
 import { chooseProvider } from '../runtime/providers';
+import { withPlainWeights, type PlainModel } from '../evaluation/materialise';
+import { valueBytes } from '../tensor/tensorInfo';
 import { openSession } from '../runtime/session';
 import type { TensorScan } from '../stats/contract';
 import { scanModel } from '../stats/scan';
+import { scratchPath } from '../temporaries';
 import type { WorkerPool } from '../workers/contract';
 import type { CellRuntime, CellSizes, CellSpecification } from './contract';
 import { checkpointFingerprint } from './plan';
@@ -43,7 +46,8 @@ export interface PrunedWeights {
   readonly sizes: CellSizes;
   /** The session that evaluates it and the thresholds for it (null: a plain graph). */
   evaluator: { readonly session: Session; readonly thresholds: Float32Array | null } | null;
-  runtime: CellRuntime | null;
+  /** Null until it was measured; then the times, or why there are none. */
+  timed: { readonly runtime: CellRuntime | null; readonly problem: Problem | null } | null;
   readonly folder: string | null;
 }
 
@@ -60,12 +64,16 @@ export class Workshop {
   private readonly texts = new Map<string, PreparedText>();
   private current: { readonly key: string; readonly weights: PrunedWeights } | null = null;
   private plain: { readonly key: string; readonly session: Session } | null = null;
+  /** The opened model with every weight in a file as the runtime takes it. */
+  private materialised: PlainModel | null = null;
 
   constructor(private readonly tools: WorkshopTools) {}
 
   /** Opens the checkpoint, once. */
   open(checkpoint: string): { readonly model: Model; readonly fingerprint: string } {
     if (this.opened?.path !== checkpoint) {
+      this.materialised?.close();
+      this.materialised = null;
       const model = openModel(checkpoint);
       this.opened = { path: checkpoint, model, fingerprint: checkpointFingerprint(model.checkpoint) };
       this.scanned = null;
@@ -96,14 +104,15 @@ export class Workshop {
     if (this.current?.key === name) return this.current.weights;
     await this.drop();
     const { model } = this.open(cell.checkpoint);
+    this.materialised ??= yield* withPlainWeights(model, this.tools.scratch, signal);
     const scans = yield* this.scans(cell, signal);
     const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed };
     const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans }, signal);
     const folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
     try {
       const overlay = plan && folder ? yield* writeOverlay(model, plan, [...plan.rules.keys()], folder, this.tools.pool, this.tools.io, signal) : new Map<string, WeightReference>();
-      const sizes = yield* measureSizes(sizedTensors(model, cell, plan, overlay, scans), { threads: cell.threads }, signal);
-      const weights: PrunedWeights = { plan, overlay, sizes, evaluator: null, runtime: null, folder };
+      const sizes = yield* measureSizes(sizedTensors(this.materialised.model, cell, plan, overlay, scans), { threads: cell.threads }, signal);
+      const weights: PrunedWeights = { plan, overlay, sizes, evaluator: null, timed: null, folder };
       this.current = { key: name, weights };
       return weights;
     } catch (error) {
@@ -151,10 +160,12 @@ export class Workshop {
     await this.drop();
     await this.plain?.session.close();
     this.plain = null;
+    this.materialised?.close();
+    this.materialised = null;
   }
 
   private graph(cell: CellSpecification, options: { masking: 'none' | 'thresholds'; maskable: readonly string[]; overlay?: ReadonlyMap<string, WeightReference> }): ModelGraph {
-    const { model } = this.open(cell.checkpoint);
+    const { model } = this.materialised ?? this.open(cell.checkpoint);
     return evaluable(model).buildGraph(model.checkpoint, { ...options, context: cell.context });
   }
 
@@ -171,11 +182,11 @@ export class Workshop {
   }
 
   private makeScratch(model: Model, plan: PrunePlan): string {
-    const need = model.checkpoint.tensors.filter(({ name }) => plan.rules.has(name)).reduce((sum, info) => sum + info.to - info.from, 0);
+    const need = model.checkpoint.tensors.filter(({ name }) => plan.rules.has(name)).reduce((sum, info) => sum + valueBytes(info), 0);
     const { bavail, bsize } = statfsSync(this.tools.scratch);
     if (bavail * bsize < need) throw new CheckpointError('disk-full', { file: this.tools.scratch }, `the pruned tensors need ${need} bytes, ${bavail * bsize} are free`);
-    const folder = path.join(this.tools.scratch, `.scratch-${process.pid}-${randomBytes(4).toString('hex')}`);
-    mkdirSync(folder, { recursive: true });
+    const folder = scratchPath(this.tools.scratch);
+    makeFolder(folder);
     return folder;
   }
 }
@@ -192,7 +203,7 @@ function sizedTensors(model: Model, cell: CellSpecification, plan: PrunePlan | n
   for (const { info } of pruneScope(model, cell).tensors) for (const copy of copies.get(info.name) ?? [info.name]) inScope.set(copy, info.name);
   const zerosAfter = new Map(plan?.tensors.map((tensor) => [tensor.name, tensor.zerosAfter]));
   return model.checkpoint.tensors.map((info) => {
-    const base = { dtype: info.dtype, shape: info.shape, elements: info.elements, byteLength: info.to - info.from };
+    const base = { dtype: info.dtype, shape: info.shape, elements: info.elements, byteLength: valueBytes(info) };
     const kept = inScope.get(info.name);
     if (kept === undefined) return { ...base, nonzeros: null, bytes: null };
     const zeros = zerosAfter.get(kept) ?? scans.get(info.name)!.moments.zeros;

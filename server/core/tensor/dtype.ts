@@ -10,6 +10,7 @@ export const dtypes = {
 
 export type DType = keyof typeof dtypes;
 
+/** True for a dtype that safetensors has. */
 export const isDType = (text: string): text is DType => Object.hasOwn(dtypes, text);
 
 /** Bytes that `elements` values of `dtype` take, or null when they do not fill whole bytes. */

@@ -1,6 +1,7 @@
 import type { CheckpointFile } from '../formats/contract';
 import type { IoMode } from '../bytes/byteSource';
 import type { DType } from '../tensor/dtype';
+import type { EncodedBytes } from '../tensor/encoding';
 import type { MagnitudeHistogram, Moments } from '../stats/contract';
 import type { TensorRule } from '../pruning/contract';
 
@@ -10,8 +11,11 @@ export interface SliceSource {
   readonly io: IoMode;
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** Bytes of the values: of the file, or of what `encoded` decodes to. */
   readonly from: number;
   readonly to: number;
+  /** Where the values are not the file's bytes: those of the whole tensor. */
+  readonly encoded?: EncodedBytes;
 }
 
 /** Where bytes go: a file that exists already, written by position. */

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { CheckpointError } from '../errors';
+import { removeSpills } from '../bytes/decoders/spill';
 import { distFolder } from '../paths';
 import type { WorkerAnswers, WorkerPool, WorkerTask } from './contract';
 import type { FromWorker, ToWorker, WorkerStart } from './messages';
@@ -74,6 +75,7 @@ class ThreadPool implements WorkerPool {
       seat.entry?.settle({ error });
       seat.entry = null;
     }));
+    removeSpills();
   }
 
   /** A waiting task ends at once; a running one when its worker sees the flag, so that nobody writes after the rejection. */

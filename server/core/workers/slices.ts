@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../formats/contract';
 import type { IoMode } from '../bytes/byteSource';
-import type { TensorInfo } from '../tensor/tensorInfo';
+import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 import type { SliceSource } from './contract';
 
 /** Slice sizes never depend on the number of threads, so results that are merged in slice order do not either. */
@@ -9,7 +9,9 @@ export const SLICE_BYTES = 0x1800000; // 24 MiB: a multiple of every element and
 /** Reaches a tensor of a checkpoint. */
 export function tensorSource(checkpoint: Pick<Checkpoint, 'files'>, tensor: TensorInfo, io: IoMode): SliceSource {
   const { path, realPath, byteLength, mtimeMs } = checkpoint.files[tensor.file];
-  return { file: { path, realPath, byteLength, mtimeMs }, io, dtype: tensor.dtype, shape: tensor.shape, from: tensor.from, to: tensor.to };
+  const base = { file: { path, realPath, byteLength, mtimeMs }, io, dtype: tensor.dtype, shape: tensor.shape };
+  if (!tensor.encoding) return { ...base, from: tensor.from, to: tensor.to };
+  return { ...base, from: 0, to: valueBytes(tensor), encoded: { from: tensor.from, to: tensor.to, steps: tensor.encoding } };
 }
 
 /**

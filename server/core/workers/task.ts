@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { openSource } from '../bytes/openSource';
+import { openValues } from '../bytes/decodedSource';
 import type { ByteSource } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
 import { isKernelFloat } from '../kernels/floatBits';
@@ -21,7 +21,7 @@ export const elementsIn = (dtype: DType, bytes: number): number => (bytes * 8) /
 
 /** Opens the source for the time of `work`. */
 export function withSource<T>(slice: SliceSource, work: (bytes: ByteSource) => T): T {
-  const bytes = openSource(slice.file, slice.io);
+  const bytes = openValues(slice.file, slice.io, slice.encoded);
   try {
     return work(bytes);
   } finally {

@@ -47,5 +47,6 @@ export class WideReader {
   }
 }
 
+/** True for the dtypes that `WideReader` reads. */
 export const isWide = (dtype: DType): dtype is WideDType =>
   dtype === 'F64' || dtype === 'I32' || dtype === 'U32' || dtype === 'I64' || dtype === 'U64' || dtype === 'C64';

@@ -25,13 +25,19 @@ function perform(context: TaskContext, task: WorkerTask): WorkerAnswers[WorkerTa
   }
 }
 
+/** What an answer made for itself and gives away instead of being copied. */
+function arraysOf(answer: WorkerAnswers[WorkerTask['kind']]): ArrayBuffer[] {
+  const arrays = 'histogram' in answer ? [answer.histogram.keys, answer.histogram.counts] : 'values' in answer ? [answer.values, answer.counts] : [];
+  return arrays.map(({ buffer }) => buffer as ArrayBuffer);
+}
+
 /** Every message wakes the main thread, which the workers then wait for on a busy machine. */
 const PROGRESS_MS = 50;
 
 if (parentPort) {
   const port = parentPort, { cancelled } = workerData as WorkerStart;
   const kernels = loadKernels();
-  const send = (message: FromWorker): void => port.postMessage(message);
+  const send = (message: FromWorker, owned: ArrayBuffer[] = []): void => port.postMessage(message, owned);
   port.on('message', ({ id, task }: ToWorker) => {
     const check = (): void => {
       if (Atomics.load(cancelled, 0) === id) throw new CheckpointError('cancelled', {}, '');
@@ -48,7 +54,7 @@ if (parentPort) {
         toldAt = now;
       };
       const answer = perform({ kernels, check, progress }, task);
-      send({ type: 'answer', id, bytes: untold, answer });
+      send({ type: 'answer', id, bytes: untold, answer }, arraysOf(answer));
     } catch (error) {
       const { code, where, detail } = error instanceof CheckpointError ? error : { code: 'internal' as const, where: {}, detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };
       send({ type: 'failure', id, code, where, detail });

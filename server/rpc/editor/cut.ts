@@ -9,18 +9,21 @@ import { tensorSource } from '../../core/workers/slices';
 import { pruneScope } from '../../core/pruning/pruneScope';
 import { roundHalfEven } from '../../core/pruning/rounding';
 import { selectExact } from '../../core/pruning/selectExact';
-import type { Cut, Params } from '../../protocol/editor';
+import { MAX_IDS, type Cut, type Params } from '../../protocol/editor';
 import { num } from '../encode';
 import type { OpenModel } from './openModels';
 import { elementsOf, type ViewTensor } from './view';
 
-/** Nodes answered in one message. */
-export const MAX_NODES = 500;
 /** Inner counts of coarse bins kept in memory, as (value, count) pairs of 16 bytes. */
 const MAX_REFINED_PAIRS = 4 << 20;
 
 interface Tools { readonly pool: WorkerPool; readonly io: IoMode; readonly signal: AbortSignal }
 
+/**
+ * The exact threshold and counts for a target sparsity of the prunable set (global scope), or for a threshold. Answers at most MAX_IDS nodes.
+ *
+ * @throws CheckpointError `usage` for both or neither, `bad-sparsity`, `cancelled`, and what reading throws
+ */
 export async function exactCut(opened: OpenModel, { sparsity, threshold, ids }: Params<'cut'>, tools: Tools): Promise<Cut> {
   if ((sparsity === null) === (threshold === null)) throw new CheckpointError('usage', {}, 'cut takes a sparsity or a threshold');
   if (sparsity !== null && !(sparsity >= 0 && sparsity <= 1)) throw new CheckpointError('bad-sparsity', { key: String(sparsity) }, `${sparsity} is not a fraction from 0 to 1`);
@@ -35,7 +38,7 @@ export async function exactCut(opened: OpenModel, { sparsity, threshold, ids }: 
     selected = Math.min(roundHalfEven(sparsity * elements), elements - nan);
     // Nothing more is pruned than what is zero already: the threshold is 0, as the plan says too.
     if (selected > zeros) {
-      const selection = await selectExact(scope.map(({ info }) => ({ histogram: opened.scans.get(info.name)!.histogram, refine: async (keys) => await refine(opened, info.name, keys, tools) })), selected);
+      const selection = await selectExact(scope.map(({ info }) => ({ get histogram() { return opened.scans.get(info.name)!.histogram; }, refine: async (keys) => await refine(opened, info.name, keys, tools) })), selected);
       limit = selection.threshold;
       scope.forEach(({ info }, i) => atMost.set(info.name, selection.counts[i].less + selection.counts[i].equal));
     }
@@ -47,7 +50,7 @@ export async function exactCut(opened: OpenModel, { sparsity, threshold, ids }: 
   };
   if (threshold !== null) selected = await sumOf(scope.map(({ info }) => info.name), countOf);
   const nodes: Cut['nodes'] = [];
-  for (const id of ids.slice(0, MAX_NODES)) {
+  for (const id of ids.slice(0, MAX_IDS)) {
     const tensors: readonly ViewTensor[] = opened.view.tensorsOf(id) ?? [], total = elementsOf(tensors);
     nodes.push({ id, fraction: total > 0 ? (await sumOf(tensors.map(({ info }) => info.name), countOf)) / total : null });
   }
@@ -83,6 +86,7 @@ async function refine(opened: OpenModel, name: string, keys: readonly number[], 
   return answer;
 }
 
+/** Reaches a tensor by name. @throws CheckpointError `tensor-missing` */
 export function sourceOf(opened: OpenModel, name: string, io: IoMode): SliceSource {
   const info = opened.model.checkpoint.tensors.find((tensor) => tensor.name === name);
   if (!info) throw new CheckpointError('tensor-missing', { tensor: name }, 'no such tensor');

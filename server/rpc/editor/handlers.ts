@@ -2,16 +2,18 @@
 import path from 'node:path';
 import type { IoMode } from '../../core/bytes/byteSource';
 import { CheckpointError } from '../../core/errors';
+import { shownName } from '../../core/formats/names';
+import { shownDtype } from '../../core/tensor/tensorInfo';
+import { HistogramBudget } from '../../core/stats/histogramBudget';
 import type { WorkerPool } from '../../core/workers/contract';
 import { structureTensor } from '../../core/workers/tensorTasks';
-import type { Curve, Facts, HistogramBars } from '../../protocol/editor';
+import { MAX_IDS, type Curve, type Facts, type HistogramBars } from '../../protocol/editor';
 import { problemJson } from '../encode';
 import type { Emit, Handlers } from '../ipc';
 import { sentenceOf } from '../sentences';
-import { exactCut, MAX_NODES, sourceOf } from './cut';
+import { exactCut, sourceOf } from './cut';
 import { barsOf, encodeCurve } from './numbers';
 import { OpenModels, type OpenModel } from './openModels';
-import { HistogramBudget } from './scanStore';
 import { locate, rowsOf } from './tree';
 import { elementsOf, heatRow, type ViewTensor } from './view';
 
@@ -62,7 +64,7 @@ export function makeHandlers({ pool, io, emit, budget = new HistogramBudget() }:
     },
     curves({ path: target, ids }) {
       const opened = open(target), curves: Curve[] = [];
-      for (const id of ids.slice(0, MAX_NODES)) {
+      for (const id of ids.slice(0, MAX_IDS)) {
         const tensors = opened.view.tensorsOf(id) ?? [], counts = tensors.map(({ info }) => opened.scans.curve(info.name));
         if (tensors.length > 0 && counts.every((curve) => curve !== null)) curves.push({ id, base64: encodeCurve(counts as Float64Array[], elementsOf(tensors)) });
       }
@@ -77,10 +79,14 @@ export function makeHandlers({ pool, io, emit, budget = new HistogramBudget() }:
   return { handlers, close: () => { clearInterval(watcher); budget.close(); } };
 }
 
+/** Entries named one by one; the rest is counted. */
+const MAX_OPAQUE = 200;
+
 function factsOf(opened: OpenModel): Facts {
   const { model, view } = opened, { checkpoint } = model;
   const dtypes: Record<string, number> = {};
-  for (const { dtype, elements } of checkpoint.tensors) dtypes[dtype] = (dtypes[dtype] ?? 0) + elements;
+  for (const tensor of checkpoint.tensors) dtypes[shownDtype(tensor)] = (dtypes[shownDtype(tensor)] ?? 0) + tensor.elements;
+  const opaque = checkpoint.opaque ?? [];
   const files = checkpoint.files.map((file) => ({ path: file.path, bytes: file.byteLength }));
   return {
     name: checkpoint.name, path: opened.path, format: checkpoint.format, files, bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -92,6 +98,7 @@ function factsOf(opened: OpenModel): Facts {
       roles: [...view.heat.roles], layers: [...view.heat.layers],
       cells: [...view.heat.cells.values()].map((tensors) => ({ role: heatRow(tensors[0].role), layer: tensors[0].role.layer!, parameters: elementsOf(tensors), tensors: tensors.length })),
     },
+    ...(opaque.length > 0 && { opaque: opaque.slice(0, MAX_OPAQUE).map(({ name, kind, shape, detail }) => ({ name: shownName(name), kind, detail, shape: shape ? [...shape] : null })), opaqueCount: opaque.length }),
     fingerprint: opened.fingerprint, scanned: opened.scanned,
   };
 }
@@ -99,7 +106,7 @@ function factsOf(opened: OpenModel): Facts {
 async function histogramOf(opened: OpenModel, id: string, tensors: readonly ViewTensor[], bars: number, pool: WorkerPool, io: IoMode, signal: AbortSignal): Promise<HistogramBars> {
   const scans = tensors.map(({ info }) => opened.scans.get(info.name)!), stats = opened.statsOf(tensors);
   if (!stats) throw new CheckpointError('internal', { file: opened.path }, `${id} has no tensors`);
-  const single = tensors.length === 1 ? tensors[0] : null, dtypes = new Set(tensors.map(({ info }) => info.dtype));
+  const single = tensors.length === 1 ? tensors[0] : null, dtypes = new Set(tensors.map(({ info }) => shownDtype(info)));
   return {
     id, title: id === 'all' ? 'All parameters' : id === 'prunable' ? 'Prunable weights' : id.startsWith('c:') ? id.slice(2).replace('|', ', layer ') : id.slice(2),
     shape: single ? [...single.info.shape] : null, dtype: dtypes.size === 1 ? [...dtypes][0] : 'mixed',

@@ -1,23 +1,10 @@
-/** Statistics, curves and bars of a set of tensors, from their scans: nothing here reads weights. */
-import type { Moments, TensorScan, MagnitudeHistogram } from '../../core/stats/contract';
+/** Curves and bars of a set of tensors, from their scans: nothing here reads weights. */
+import type { TensorScan, MagnitudeHistogram } from '../../core/stats/contract';
 import { cumulativeCounts, logGrid, magnitudeOf } from '../../core/stats/histogram';
-import { emptyMoments, finiteCount, meanOf, mergeMoments, stdOf } from '../../core/stats/moments';
 import { GRID_MAX, GRID_MIN, GRID_POINTS } from '../../protocol/editor';
-import type { StatsNumbers } from '../../protocol/verbs';
-import { num } from '../encode';
 
+/** The magnitudes that all curves share. */
 export const grid: Float64Array = logGrid(GRID_POINTS, GRID_MIN, GRID_MAX);
-
-export const mergeAll = (moments: readonly Moments[]): Moments => moments.reduce(mergeMoments, emptyMoments);
-
-export function statsNumbers(m: Moments): StatsNumbers {
-  const none = finiteCount(m) === 0;
-  return {
-    parameters: m.elements, zeros: m.zeros, nan: m.nan, inf: m.inf, aboveThreshold: null, fractionAbove: null,
-    min: none ? null : num(m.min), max: none ? null : num(m.max), mean: none ? null : num(meanOf(m)), std: none ? null : num(stdOf(m)),
-    absMax: Number.isNaN(m.absMax) ? null : num(m.absMax),
-  };
-}
 
 /** Elements with |w| at or below each magnitude of the shared grid (see `cumulativeCounts` for its bound). */
 export const gridCounts = (histogram: MagnitudeHistogram): Float64Array => cumulativeCounts(histogram, grid);

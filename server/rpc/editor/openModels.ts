@@ -8,11 +8,13 @@ import { throwIfCancelled } from '../../core/errors';
 import { runJob, type Progress } from '../../core/job';
 import type { Model } from '../../core/models/contract';
 import { openModel } from '../../core/models/openModel';
+import type { HistogramBudget } from '../../core/stats/histogramBudget';
+import { emptyMoments, mergeMoments } from '../../core/stats/moments';
 import { scanModel } from '../../core/stats/scan';
 import type { StatsNumbers } from '../../protocol/verbs';
 import type { WorkerAnswers, WorkerPool } from '../../core/workers/contract';
-import { mergeAll, statsNumbers } from './numbers';
-import { ScanStore, type HistogramBudget } from './scanStore';
+import { statsNumbers } from '../statsNumbers';
+import { ScanStore } from './scanStore';
 import { bytesOf, makeView, type ModelView, type ViewTensor } from './view';
 
 /** At most this many checkpoints are kept open; the one that was not used for longest goes first. */
@@ -20,6 +22,7 @@ const MAX_OPEN = 8;
 /** Stats of a file are trusted for this long: a scroll asks many times a second. */
 const CHECK_EVERY_MS = 500;
 
+/** One open checkpoint: headers, and what was scanned or read of it so far. */
 export class OpenModel {
   readonly scans: ScanStore;
   /** Answers that cost a pass over a tensor: inner counts of coarse bins, and the layout of zeros. */
@@ -29,7 +32,7 @@ export class OpenModel {
   private readonly numbers = new Map<string, StatsNumbers>();
   scanSeconds = 0;
 
-  constructor(readonly path: string, readonly model: Model, readonly view: ModelView, readonly fingerprint: string, budget: HistogramBudget) { this.scans = new ScanStore(budget); }
+  constructor(readonly path: string, readonly model: Model, readonly view: ModelView, readonly fingerprint: string, private readonly budget: HistogramBudget) { this.scans = new ScanStore(budget); }
 
   get scanned(): boolean { return this.view.tensors.every(({ info }) => this.scans.has(info.name)); }
   get bytes(): number { return bytesOf(this.view.tensors); }
@@ -40,7 +43,7 @@ export class OpenModel {
     if (known) return known;
     const moments = tensors.map(({ info }) => this.scans.moments(info.name));
     if (tensors.length === 0 || moments.some((m) => m === null)) return null;
-    const numbers = statsNumbers(mergeAll(moments.map((m) => m!)));
+    const numbers = statsNumbers({ moments: moments.map((m) => m!).reduce(mergeMoments, emptyMoments), above: null });
     this.numbers.set(key, numbers);
     return numbers;
   };
@@ -70,13 +73,14 @@ export class OpenModel {
     const names = this.view.tensors.map(({ info }) => info.name).filter((name) => !this.scans.has(name));
     const work = async (): Promise<void> => {
       // Each tensor is kept as it is done, so that rows fill in meanwhile and a cancelled scan goes on where it stopped.
-      await runJob(scanModel(this.model, { threshold: null, names, io, onTensor: (scan) => this.scans.put(scan) }, pool, abort.signal), (step) => progress.forEach((tell) => tell(step)));
+      await runJob(scanModel(this.model, { threshold: null, names, io, histograms: this.budget, onTensor: (scan) => this.scans.put(scan) }, pool, abort.signal), (step) => progress.forEach((tell) => tell(step)));
       this.scanSeconds = (performance.now() - started) / 1000;
     };
     return { promise: work().finally(() => { this.running = null; }), waiters: 0, abort, progress };
   }
 }
 
+/** All of them, the latest used last. */
 export class OpenModels {
   private readonly models = new Map<string, OpenModel>();
   private readonly checkedMs = new Map<string, number>();

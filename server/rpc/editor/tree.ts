@@ -1,6 +1,7 @@
 /** Rows of the layer tree: groups, tensors below the expanded ones, filtered and sorted. Only the rows asked for are made. */
 import type { NodeId, Params, Result, Row } from '../../protocol/editor';
 import type { StatsNumbers } from '../../protocol/verbs';
+import { shownDtype } from '../../core/tensor/tensorInfo';
 import { bytesOf, counted, elementsOf, heatRow, type ModelView, type ViewGroup, type ViewTensor } from './view';
 
 type Sort = Params<'rows'>['sort'];
@@ -14,6 +15,7 @@ const MAX_PARTS = 16;
 
 interface Line { readonly group: ViewGroup; readonly tensor: ViewTensor | null; readonly shown: number; readonly expanded: boolean }
 
+/** Rows [from, to) of the tree, at most MAX_ROWS, and how many there are in all. */
 export function rowsOf(view: ModelView, params: Params<'rows'>, statsOf: StatsOf): Result<'rows'> {
   const lines = layOut(view, params);
   const from = Math.max(0, Math.min(Math.trunc(params.from) || 0, lines.length)), to = Math.min(lines.length, Math.max(from, Math.trunc(params.to) || 0), from + MAX_ROWS);
@@ -58,10 +60,10 @@ function toRow({ group, tensor, shown, expanded }: Line, statsOf: StatsOf): Row 
     const { info, role } = tensor;
     return {
       id: tensor.id, label: labelOf(info.name, group.name), depth: 1, kind: 'tensor', children: 0, expanded: false,
-      parameters: info.elements, bytes: info.to - info.from, prunable: role.prunable, dtype: info.dtype, shape: [...info.shape], role: heatRow(role), layer: role.layer, stats: statsOf([tensor]), parts: [],
+      parameters: info.elements, bytes: info.to - info.from, prunable: role.prunable, dtype: shownDtype(info), shape: [...info.shape], role: heatRow(role), layer: role.layer, stats: statsOf([tensor]), parts: [],
     };
   }
-  const tensors = counted(group.tensors), dtypes = new Set(tensors.map(({ info }) => info.dtype));
+  const tensors = counted(group.tensors), dtypes = new Set(tensors.map(({ info }) => shownDtype(info)));
   const largest = new Set([...tensors].sort((a, b) => b.info.elements - a.info.elements).slice(0, MAX_PARTS));
   const members = tensors.filter((member) => largest.has(member)), parts: NodeId[] = members.map(({ id }) => id);
   return {

@@ -1,5 +1,5 @@
 /** A model as the editor sees it: groups in drawing order, the tensors below them, and which tensors each node stands for. */
-import type { Model, TensorRole } from '../../core/models/contract';
+import { roles, type Model, type Role, type TensorRole } from '../../core/models/contract';
 import type { TensorInfo } from '../../core/tensor/tensorInfo';
 import type { NodeId } from '../../protocol/editor';
 
@@ -18,6 +18,7 @@ export interface ModelView {
 
 /** The row of the heatmap that a tensor is in: its role, an encoder's and a decoder's apart. */
 export const heatRow = ({ role, stack }: TensorRole): string => (stack ? `${stack} ${role}` : role);
+/** Id of a cell of the heatmap. */
 export const cellId = (role: string, layer: number): NodeId => `c:${role}|${layer}`;
 export const elementsOf = (tensors: readonly ViewTensor[]): number => tensors.reduce((sum, { info }) => sum + info.elements, 0);
 export const bytesOf = (tensors: readonly ViewTensor[]): number => tensors.reduce((sum, { info }) => sum + info.to - info.from, 0);
@@ -28,6 +29,7 @@ export function counted(tensors: readonly ViewTensor[]): readonly ViewTensor[] {
   return parameters.length > 0 ? parameters : tensors;
 }
 
+/** Lays a model out for the editor. Cheap: names and shapes only. */
 export function makeView(model: Model): ModelView {
   const stored = new Set(model.checkpoint.tensors.map(({ name }) => name));
   const copies = new Set<string>();
@@ -58,7 +60,8 @@ export function makeView(model: Model): ModelView {
     if (!roleOrder.includes(role)) roleOrder.push(role);
     layers.add(layer);
   }
-  const order = (row: string): number => (row.startsWith('decoder ') ? 100 : 0) + (HEAT_ORDER.indexOf(row.split(' ').at(-1) ?? '') + 1 || HEAT_ORDER.length + 1);
+  // The contract lists roles from the input of a block to its output; a decoder's come after its encoder's.
+  const order = (row: string): number => (row.startsWith('decoder ') ? 100 : 0) + roles.indexOf((row.split(' ').at(-1) ?? '') as Role);
   roleOrder.sort((a, b) => order(a) - order(b));
 
   const groupById = new Map(groups.map((group) => [group.id, group])), tensorById = new Map(tensors.map((tensor) => [tensor.id, tensor]));
@@ -75,6 +78,3 @@ export function makeView(model: Model): ModelView {
     },
   };
 }
-
-/** From the input of a block to its output; roles that are not named come after, in file order. */
-const HEAT_ORDER: readonly string[] = ['attention.qkv', 'attention.query', 'attention.key', 'attention.value', 'attention.out', 'mlp.gate', 'mlp.up', 'mlp.down', 'router', 'expert.gate', 'expert.up', 'expert.down'];

@@ -1,10 +1,13 @@
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { makeFolder } from '../../core/bytes/makeFolder';
 import { version } from '../../../package.json';
+import { readWholeText } from '../../core/bytes/readWhole';
 import { CheckpointError } from '../../core/errors';
 import { lossesPath, parseSpecification, writeCell } from '../../core/sweep/cellJson';
 import { runCell } from '../../core/sweep/runCell';
 import { Workshop } from '../../core/sweep/workshop';
+import { removeTemporaries } from '../../core/temporaries';
 import { makePool } from '../../core/workers/pool';
 import { sweepCellJson } from '../sweepJson';
 import { cellLabel, perplexity } from '../sweepWords';
@@ -27,9 +30,9 @@ export const cell: Verb<'cell'> = {
     if (given === undefined) throw new CheckpointError('usage', {}, '--out RESULT.json is missing');
     const file = path.resolve(context.cwd, args.positional[0]), out = path.resolve(context.cwd, given);
     if (existsSync(out) && !context.force) throw new CheckpointError('target-exists', { file: out }, '');
-    if (statSync(file).size > MAX_SPECIFICATION_BYTES) throw new CheckpointError('bad-specification', { file }, 'it is too long for a specification');
-    const specification = parseSpecification(readFileSync(file, 'utf8'), file);
-    mkdirSync(path.dirname(out), { recursive: true });
+    const specification = parseSpecification(readWholeText(file, MAX_SPECIFICATION_BYTES), file);
+    makeFolder(path.dirname(out));
+    removeTemporaries(path.dirname(out));
     const pool = makePool({ threads: context.threads });
     const workshop = new Workshop({ pool, io: context.io, scratch: path.dirname(out) });
     try {

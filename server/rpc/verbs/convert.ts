@@ -3,7 +3,7 @@ import { convertCheckpoint } from '../../core/convert';
 import { CheckpointError } from '../../core/errors';
 import type { Problem } from '../../core/errors';
 import { openCheckpoint } from '../../core/formats/openCheckpoint';
-import { formats } from '../../core/formats/registry';
+import { safetensors } from '../../core/formats/safetensors';
 import type { Convertible } from '../../core/tensor/narrow';
 import type { ConvertJson } from '../../protocol/verbs';
 import { problemJson } from '../encode';
@@ -53,7 +53,7 @@ function requireText(args: Arguments, flag: string, what: string): string {
 }
 
 function requireFormat(id: string): void {
-  const writable = formats.filter((format) => format.writable).map((format) => format.id);
+  const writable = [safetensors.id];
   if (!writable.includes(id)) throw new CheckpointError('usage', {}, `--to takes ${writable.join(', ')}, not \`${id}\``);
 }
 

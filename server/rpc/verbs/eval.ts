@@ -3,7 +3,6 @@ import { CheckpointError } from '../../core/errors';
 import type { Evaluation, EvaluationRequest } from '../../core/evaluation/contract';
 import { evaluateModel, textBenchmark } from '../../core/evaluation/evaluate';
 import { benchmarks } from '../../core/evaluation/benchmarks';
-import { protocols } from '../../core/evaluation/protocols';
 import { openModel } from '../../core/models/openModel';
 import { providers } from '../../core/runtime/contract';
 import type { Provider } from '../../core/runtime/contract';
@@ -13,20 +12,18 @@ import { num, numOrNull, problemJson } from '../encode';
 import { printable } from '../progressBar';
 import { sentenceOf } from '../sentences';
 import type { Arguments, Flag, Verb, VerbContext } from './contract';
+import { windowFlags } from './flags';
 
 /** Longest context and largest count any flag may give; what a model allows is checked against its config. */
 const MAX_TOKENS = 2 ** 24;
 
 const usage = (detail: string): CheckpointError => new CheckpointError('usage', {}, detail);
 
+/** What to evaluate on, and how. */
 export const evaluationFlags: readonly Flag[] = [
   { name: 'benchmark', value: 'ID', help: `a named text: ${benchmarks.map((benchmark) => benchmark.id).join(', ')}` },
   { name: 'text', value: 'FILE', help: 'a UTF-8 text file, taken as it is' },
-  { name: 'protocol', value: 'ID', help: `how perplexity is computed: ${protocols.map((protocol) => protocol.id).join(', ')}` },
-  { name: 'context', value: 'N', help: 'tokens in a window (default: the protocol\'s)' },
-  { name: 'stride', value: 'N', help: 'tokens from one window to the next (default: the protocol\'s)' },
-  { name: 'limit', value: 'WINDOWS', help: 'run only the first windows' },
-  { name: 'provider', value: [...providers, 'auto'].join('|'), help: 'where it runs (default: auto)' },
+  ...windowFlags,
 ];
 
 /** Reads the flags of an evaluation. @throws CheckpointError `usage`, `unknown-provider` */
@@ -48,6 +45,7 @@ export function evaluationRequest(args: Arguments, context: Pick<VerbContext, 'c
   };
 }
 
+/** What `eval --json` prints: everything but the losses. */
 export function evalJson(evaluation: Evaluation): EvalJson {
   const { losses: _losses, ...rest } = evaluation;
   return {
@@ -80,6 +78,7 @@ function evalText(output: EvalJson): string {
     `${output.metric} ${shown(output.value, 6)}${output.standardError === null ? '' : ` ± ${shown(output.standardError, 2)}`}`,
     `  protocol   ${output.protocol}, context ${count(output.context)}, stride ${count(output.stride)}; per token, mean over scored tokens${output.asPublished === null ? '' : `; as its script averages windows: ${shown(output.asPublished, 6)}`}`,
     `  text       ${printable(output.benchmark.replace(/^text:/, ''))}, ${count(output.tokens)} tokens, ${count(output.scoredTokens)} scored in ${count(output.windows)} ${output.windows === 1 ? 'window' : 'windows'}${output.limit === null ? '' : ` (limit ${count(output.limit)})`}, SHA-256 ${output.textSha256.slice(0, 12)}`,
+    ...(output.unknownWords === null ? [] : [`  <unk>      stands ${count(output.unknownWords.count)} times in the text, as ${count(output.unknownWords.tokensEach)} ${output.unknownWords.tokensEach === 1 ? 'token' : 'tokens'} each`]),
     `  mean loss  ${shown(output.meanLoss, 6)} nats a token`,
     `  error      ${error}`,
     `  run        ${printable(output.tokenizer)}; weights ${output.weightDtype}, computed in ${output.computeDtype} on ${output.provider}${output.decoder === undefined ? '' : `, decoder ${output.decoder}`}; ${output.seconds.toFixed(1)} s, ${count(Math.round(output.tokensPerSecond))} tokens/s`,

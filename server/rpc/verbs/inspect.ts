@@ -4,6 +4,7 @@ import { countedAsParameters } from '../../core/models/counting';
 import { openModel } from '../../core/models/openModel';
 import { architectures } from '../../core/models/registry';
 import type { Problem } from '../../core/errors';
+import { valueBytes, type TensorInfo } from '../../core/tensor/tensorInfo';
 import type { InspectJson } from '../../protocol/verbs';
 import { problemJson } from '../encode';
 import { formatBytes, printable } from '../progressBar';
@@ -37,17 +38,23 @@ export function inspectJson(model: Model): InspectJson {
     files: checkpoint.files.map((file) => ({ path: file.path, bytes: file.byteLength })),
     parameters: checkpoint.tensors.reduce((sum, tensor, i) => sum + (counted[i] ? tensor.elements : 0), 0),
     tensorCount: checkpoint.tensors.length,
-    bytes: checkpoint.tensors.reduce((sum, tensor) => sum + tensor.to - tensor.from, 0),
+    bytes: checkpoint.tensors.reduce((sum, tensor) => sum + storedBytes(tensor), 0),
     dtypes,
     architecture: model.architecture?.id ?? null,
     tied: model.tied.map((group) => [...group]),
     problems: model.problems.map(problemJson),
     tensors: checkpoint.tensors.map((tensor, i) => {
       const { role, layer, stack, prunable } = model.roles[i];
-      return { name: tensor.name, dtype: tensor.dtype, shape: [...tensor.shape], parameters: tensor.elements, bytes: tensor.to - tensor.from, role, layer, ...(stack && { stack }), prunable };
+      return { name: tensor.name, dtype: tensor.dtype, shape: [...tensor.shape], parameters: tensor.elements, bytes: storedBytes(tensor), role, layer, ...(stack && { stack }), prunable, ...storedAs(tensor) };
     }),
+    ...(checkpoint.opaque && checkpoint.opaque.length > 0 && { opaque: checkpoint.opaque.map(({ shape, ...entry }) => ({ ...entry, ...(shape && { shape: [...shape] }) })) }),
   };
 }
+
+/** Bytes of a tensor in its own type: what a quantised one takes in the file, the values of every other (a view may take less, compressed ones too). */
+const storedBytes = (tensor: TensorInfo): number => (tensor.storedBits === undefined ? valueBytes(tensor) : tensor.to - tensor.from);
+
+const storedAs = ({ storedName, storedDtype, storedBits }: TensorInfo): Pick<TensorJson, 'storedName' | 'storedDtype' | 'storedBits'> => ({ ...(storedName !== undefined && { storedName }), ...(storedDtype !== undefined && { storedDtype }), ...(storedBits !== undefined && { storedBits }) });
 
 type TensorJson = InspectJson['tensors'][number];
 const elementsOf = (tensors: readonly TensorJson[]): number => tensors.reduce((sum, tensor) => sum + tensor.parameters, 0);
@@ -61,7 +68,7 @@ function inspectText(output: InspectJson): string {
     path.basename(output.path), title, `${shortCount(output.parameters)} parameters (${shortCount(prunable)} prunable)`,
     Object.keys(output.dtypes).join(' + ') || 'no tensors', formatBytes(onDisk), `${output.files.length} ${output.files.length === 1 ? 'file' : 'files'}`,
   ].map(printable).join(' · ');
-  const blocks = [head, roleTable(output), layerLine(output), tiedLines(output), problemLines(output)];
+  const blocks = [head, roleTable(output), layerLine(output), tiedLines(output), opaqueLines(output), problemLines(output)];
   return `${blocks.filter((block) => block !== '').join('\n\n')}\n`;
 }
 
@@ -75,7 +82,7 @@ function roleTable(output: InspectJson): string {
   const total = elementsOf(output.tensors);
   const row = (name: string, tensors: readonly TensorJson[]): string[] => {
     const elements = elementsOf(tensors), cut = elementsOf(tensors.filter((tensor) => tensor.prunable));
-    return [name, String(tensors.length), shortCount(elements), total > 0 ? percent(elements / total) : '', cut > 0 ? shortCount(cut) : '-', [...new Set(tensors.map((tensor) => tensor.dtype))].join(' + '), shapesOf(tensors)];
+    return [name, String(tensors.length), shortCount(elements), total > 0 ? percent(elements / total) : '', cut > 0 ? shortCount(cut) : '-', [...new Set(tensors.map(({ dtype, storedDtype, storedBits }) => (storedDtype === undefined ? dtype : `${storedDtype}${storedBits === undefined ? '' : ` (${Number(storedBits.toFixed(2))} bits)`}`)))].join(' + '), shapesOf(tensors)];
   };
   return table(
     [
@@ -108,6 +115,19 @@ function layerLine(output: InspectJson): string {
 }
 
 const tiedLines = (output: InspectJson): string => output.tied.map((group) => `tied: ${group.map(printable).join(' = ')}`).join('\n');
+
+/** The parts that are no plain weights: how many of each kind, and the first few by name. */
+function opaqueLines(output: InspectJson): string {
+  const kinds = new Map<string, { names: string[]; count: number }>();
+  for (const { section, kind, name, shape } of output.opaque ?? []) {
+    const what = section === 'optimizer' ? 'optimizer state' : kind;
+    const found = kinds.get(what) ?? { names: [], count: 0 };
+    kinds.set(what, found);
+    found.count++;
+    if (found.names.length < 4) found.names.push(`${printable(name)}${shape && shape.length > 0 ? ` (${shape.join(' x ')})` : ''}`);
+  }
+  return [...kinds].map(([kind, { names, count }]) => `also there, ${printable(kind)}: ${names.join(', ')}${count > names.length ? ` and ${count - names.length} more` : ''}`).join('\n');
+}
 
 /** How many problems are told before they are only counted; --json has all. */
 const MAX_TOLD = 20;

@@ -1,6 +1,9 @@
 import path from 'node:path';
 import { CheckpointError } from '../../core/errors';
 import type { Problem } from '../../core/errors';
+import { formatOf } from '../../core/formats/registry';
+import { isRewritten } from '../../core/formats/written';
+import type { Checkpoint } from '../../core/formats/contract';
 import type { Model } from '../../core/models/contract';
 import { countedAsParameters } from '../../core/models/counting';
 import { openModel } from '../../core/models/openModel';
@@ -18,6 +21,7 @@ import { formatBytes, printable } from '../progressBar';
 import { sentenceOf } from '../sentences';
 import { percent, table } from '../table';
 import type { Arguments, Verb } from './contract';
+import { selectionFlags } from './flags';
 
 const MAX_SEED = 2 ** 32 - 1;
 /** Tensors listed one by one in the text; --json has all. */
@@ -33,15 +37,9 @@ export const prune: Verb<'prune'> = {
   flags: [
     { name: 'sparsity', value: 'S', help: 'fraction of the weights in scope that is zero afterwards, 0 to 1' },
     { name: 'method', value: 'ID', help: 'how weights are chosen (default: magnitude; `winnow catalog` lists all)' },
-    { name: 'scope', value: 'global|tensor|row', help: "where weights compete (default: the method's own)" },
-    { name: 'pattern', value: 'unstructured|N:M', help: 'N:M keeps N of every M consecutive inputs, and implies the sparsity' },
-    { name: 'include', value: 'GLOB', many: true, help: 'prune these tensors too' },
-    { name: 'exclude', value: 'GLOB', many: true, help: 'leave these tensors alone' },
+    ...selectionFlags,
     { name: 'out', value: 'PATH', help: 'a folder, or a file ending in .safetensors (default: NAME-METHOD-PERCENT beside the source)' },
     { name: 'seed', value: 'N', help: 'for methods that draw (default: 0)' },
-    { name: 'calibration', value: 'FILE|train|valid', help: 'text for methods that need calibration' },
-    { name: 'calibration-samples', value: 'N', help: 'windows of calibration text (default: 128)' },
-    { name: 'calibration-length', value: 'N', help: 'tokens of each window' },
   ],
   positional: [1, 1],
 
@@ -112,9 +110,13 @@ function pruneJson(model: Model, plan: PrunePlan, written: WrittenCheckpoint, se
     })),
     bytes: written.bytes,
     seconds,
-    problems: [...model.problems, ...plan.problems].map(problemJson),
+    problems: [...model.problems, ...plan.problems, ...writtenOtherwise(model)].map(problemJson),
   };
 }
+
+/** Formats that are only read are written as safetensors, and that is said. */
+const writtenOtherwise = ({ checkpoint }: Model): Problem[] => (isRewritten(checkpoint)
+  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `${formatOf(checkpoint.format).title} is read, not written; ${writtenChanges(checkpoint)}` }] : []);
 
 function pruneText(output: PruneJson): string {
   const count = (value: number): string => value.toLocaleString('en');
@@ -132,4 +134,10 @@ function pruneText(output: PruneJson): string {
   if (shown.length < output.tensors.length) lines.push(`... and ${output.tensors.length - shown.length} more (--json has all)`);
   if (output.problems.length > 0) lines.push('', ...output.problems.map((problem) => `! ${sentenceOf(problem as Problem)}`));
   return lines.join('\n');
+}
+
+/** What a person finds changed in the copy. */
+function writtenChanges({ tensors }: Checkpoint): string {
+  const changes = [tensors.some(({ storedName }) => storedName !== undefined) ? 'tensors have the names that transformers uses' : '', tensors.some(({ storedDtype }) => storedDtype !== undefined) ? 'quantised weights are written as they decode' : ''].filter(Boolean);
+  return changes.length === 0 ? 'names, shapes and dtypes stay' : changes.join(', ');
 }

@@ -1,10 +1,12 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { readWholeText } from '../../core/bytes/readWhole';
 import { CheckpointError } from '../../core/errors';
 import { findBenchmark, locateBenchmark } from '../../core/evaluation/benchmarks';
 import type { PublishedValue } from '../../core/evaluation/published';
 import { publishedValues } from '../../core/evaluation/published';
 import { evaluateModel } from '../../core/evaluation/evaluate';
+import { MAX_CONFIG_BYTES } from '../../core/formats/modelConfig';
 import type { Job } from '../../core/job';
 import { openModel } from '../../core/models/openModel';
 import { distFolder } from '../../core/paths';
@@ -75,7 +77,7 @@ function findModel(value: PublishedValue, folders: readonly string[]): string | 
 
 function configMatches(file: string, wanted: PublishedValue['config']): boolean {
   try {
-    const config = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown> | null;
+    const config = JSON.parse(readWholeText(file, MAX_CONFIG_BYTES)) as Record<string, unknown> | null;
     return config !== null && Object.entries(wanted).every(([key, value]) => config[key] === value);
   } catch {
     return false; // not there, or not JSON: not the checkpoint we look for

@@ -16,6 +16,7 @@ import { sweepRequest, sweepWish } from '../sweepRequest';
 import { against, cellLabel, percentOf, perplexity, runtimeWords } from '../sweepWords';
 import { table } from '../table';
 import type { Verb } from './contract';
+import { selectionFlags, windowFlags } from './flags';
 
 /** `winnow sweep`: what each level of pruning costs, in perplexity, size and time. */
 export const sweep: Verb<'sweep'> = {
@@ -28,23 +29,13 @@ export const sweep: Verb<'sweep'> = {
     { name: 'benchmarks', value: 'ID,ID', help: 'texts by name (default: wikitext-2-raw where it is on this machine, else sample)' },
     { name: 'text', value: 'FILE', help: 'a text file instead of benchmarks' },
     { name: 'out', value: 'DIR', help: 'folder of the results (default: NAME-sweep beside the checkpoint); resumes from it' },
-    { name: 'protocol', value: 'ID', help: "how perplexity is computed (default: the family's first)" },
-    { name: 'context', value: 'N', help: "tokens a window (default: the protocol's)" },
-    { name: 'stride', value: 'N', help: "tokens from window to window (default: the protocol's)" },
-    { name: 'limit', value: 'WINDOWS', help: 'only the first windows of each text' },
-    { name: 'provider', value: 'cpu|webgpu|cuda|dml|coreml|auto', help: 'where the model runs (default: auto)' },
-    { name: 'scope', value: 'global|tensor|row', help: "where weights compete (default: each method's own)" },
-    { name: 'pattern', value: 'unstructured|N:M', help: 'N:M keeps N of every M consecutive inputs, and is the only level' },
-    { name: 'include', value: 'GLOB', many: true, help: 'prune these tensors too' },
-    { name: 'exclude', value: 'GLOB', many: true, help: 'leave these tensors alone' },
+    ...windowFlags,
+    ...selectionFlags,
     { name: 'seed', value: 'N', help: 'for methods that draw, and for the order of timings (default: 0)' },
     { name: 'no-runtime', value: null, help: 'do not measure time' },
     { name: 'benchmark', value: 'ID', help: 'the same as --benchmarks, as `eval` spells it' },
     { name: 'method', value: 'ID', help: 'the same as --methods, as `prune` spells it' },
     { name: 'sparsity', value: 'S', help: 'the same as --levels, as `prune` spells it' },
-    { name: 'calibration', value: 'FILE|train|valid', help: 'text for methods that need calibration' },
-    { name: 'calibration-samples', value: 'N', help: 'windows of calibration text (default: 128)' },
-    { name: 'calibration-length', value: 'N', help: 'tokens of each window' },
   ],
   positional: [1, 1],
 
@@ -76,7 +67,7 @@ function sweepText(output: SweepJson): string {
   const metric = protocols.find(({ id }) => id === output.cells[0]?.protocol)?.metric ?? 'perplexity';
   const rows = output.cells.map((cell) => [
     cellLabel(cell), ...(many ? [printable(cell.benchmark)] : []), percentOf(cell.achieved), perplexity(cell), against(cell, setup.margin),
-    formatBytes(cell.bytes.dense), formatBytes(cell.bytes.deflate), formatBytes(cell.bytes.bitmask), formatBytes(cell.bytes.csr), runtimeWords(cell.runtime),
+    formatBytes(cell.bytes.dense), formatBytes(cell.bytes.deflate), formatBytes(cell.bytes.bitmask), formatBytes(cell.bytes.csr), runtimeWords(cell),
   ]);
   const titles = ['method', ...(many ? ['text'] : []), 'pruned', metric, 'against dense', 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
   return [

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CheckpointError } from '../../../server/core/errors';
-import { editDistance, nearMatches, parseArguments } from '../../../server/rpc/arguments';
+import { editDistance } from '../../../server/language/nearest';
+import { nearMatches, parseArguments } from '../../../server/rpc/arguments';
 
 const flags = [
   { name: 'sparsity', value: 'S', help: '' }, { name: 'json', value: null, help: '' }, { name: 'include', value: 'GLOB', many: true as const, help: '' },
@@ -43,12 +44,14 @@ test('every misuse is called wrong usage and named', () => {
     [['--sparsity'], /needs a value/],
     [['--sparsity', '--json'], /needs a value/],
     [['--json=yes'], /takes no value/],
+    [['--sparsity='], /^--sparsity is empty$/],
+    [['a', ''], /^a word is empty$/],
   ];
   for (const [words, pattern] of table) assert.throws(() => parseArguments(words, flags), usage(pattern), words.join(' '));
 });
 
 test('a number is a finite decimal in its range, and nothing that merely converts to one', () => {
-  for (const text of ['', ' ', '0x1', 'NaN', 'Infinity', '1e', 'half', '1.5', '-0.1', '50%', '1,0'])
+  for (const text of [' ', '0x1', 'NaN', 'Infinity', '1e', 'half', '1.5', '-0.1', '50%', '1,0'])
     assert.throws(() => parseArguments([`--sparsity=${text}`], flags).number('sparsity', 0, 1), usage(/takes a number from 0 to 1/), JSON.stringify(text));
   for (const [text, value] of [['0', 0], ['1', 1], ['.5', 0.5], ['5e-1', 0.5], ['1.', 1]] as const)
     assert.equal(parseArguments([`--sparsity=${text}`], flags).number('sparsity', 0, 1), value);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { CheckpointError, throwIfCancelled } from '../../../server/core/errors';
@@ -57,6 +57,15 @@ test('wrong usage exits 2 with one line that helps', async () => {
     assert.match(err, /^winnow: usage: [^\n]*\n$/);
     assert.match(err, pattern);
   }
+});
+
+test('no more threads than the machine has processors', async () => {
+  let threads = 0;
+  await shell(['catalog', '--threads', '1024'], async function* (args, context) {
+    threads = context.threads;
+    return yield* answer(args, context);
+  });
+  assert.equal(threads, availableParallelism());
 });
 
 test('a failure exits 1 with one line; the stack only with --verbose', async () => {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { runJob } from '../../../server/core/job';
@@ -26,6 +28,17 @@ test('a perplexity that overflows is printed as infinite, and as text in JSON', 
   assert.equal(output.value, 'Infinity');
   assert.match(evaluate.text(output), /^perplexity infinite\n/);
   assert.equal(output.benchmark, `text:${path.join(folder, 'text.txt')}`);
+});
+
+test('`<unk>` in a text is counted, with the tokens that it is for this tokenizer', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'winnow-unk-'));
+  try {
+    writeFileSync(path.join(folder, 'text.txt'), 'the <unk> of the sea <unk><unk> and a whale '.repeat(20));
+    const output = await run(evaluate, 'media/tiny-gpt2', '--text', path.join(folder, 'text.txt'), '--limit', '1', '--provider', 'cpu');
+    assert.equal(output.unknownWords?.count, 60);
+    assert.ok(output.unknownWords!.tokensEach > 1, 'the sample has no such token of its own');
+    assert.match(evaluate.text(output), /<unk> +stands 60 times in the text, as \d tokens each/);
+  } finally { rmSync(folder, { recursive: true }); }
 });
 
 test('eval refuses words that do not make one evaluation', async () => {

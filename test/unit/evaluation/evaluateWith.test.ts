@@ -70,7 +70,7 @@ test('a result carries its whole setup', async () => {
   assert.deepEqual(rest, {
     benchmark: 'sample', protocol: 'hf-stride', context: 256, stride: 128, metric: 'perplexity', provider: 'cpu', weightDtype: 'F32', computeDtype: 'F32', limit: 9,
     textSha256: '1bcf55fb8179ee1849e4141cd844ebb1e41eecffe894d1194959bc7a75894a3c', tokenizer: 'tokenizer.json BPE 2048, no begin token',
-    value: Math.E, meanLoss: 1, asPublished: null, standardError: null, standardErrorIid: 0, tokens: 57332, scoredTokens: 1279, windows: 9, problems: [],
+    value: Math.E, meanLoss: 1, asPublished: null, standardError: null, standardErrorIid: 0, tokens: 57332, scoredTokens: 1279, windows: 9, unknownWords: null, problems: [],
   });
 });
 

@@ -20,18 +20,27 @@ test('what is no safetensors file is named by its content, whatever its name', (
     ['pointer of Windows', pointer('\r\n'), ['git-lfs-pointer', '6431878936']],
     ['login page', '\n <HTML><head><title> Sign in </title>', ['html-page', 'Sign in']],
     ['page with a byte order mark', '\ufeff<!doctype HTML>', ['html-page']],
-    ['zip', 'PK\x03\x04....', ['unsupported-format', 'zip']],
-    ['GGUF', 'GGUF\x03\0\0\0', ['unsupported-format', 'GGUF']],
-    ['pickle', Uint8Array.of(0x80, 2, 0x8a, 0x0a), ['unsupported-format', 'pickle']],
     ['tar', tar, ['unsupported-format', 'tar']],
     ['HDF5', Buffer.from('\x89HDF\r\n\x1a\n', 'latin1'), ['unsupported-format', 'HDF5']],
     ['NumPy', Buffer.from('\x93NUMPY\x01\0', 'latin1'), ['unsupported-format', 'NumPy']],
+    ['zstd', Buffer.from('\x28\xb5\x2f\xfd', 'latin1'), ['unsupported-format', 'zstd']],
+    ['Flax', Buffer.concat([Buffer.from([0x81, 0xa6]), Buffer.from('params'), Buffer.from([0x82])]), ['unsupported-format', 'from_flax']],
+    ['TensorFlow Lite', Buffer.from('\x1c\0\0\0TFL3\0\0', 'latin1'), ['unsupported-format', 'Lite']],
+    ['TensorRT', 'ftrt\0\0\0\0', ['unsupported-format', 'TensorRT']],
+    ['ONNX Runtime', Buffer.from('\x18\0\0\0ORTM\0', 'latin1'), ['unsupported-format', 'ONNX Runtime']],
     ['gzip', Buffer.from('\x1f\x8b\x08', 'latin1'), ['unsupported-format', 'gzip']],
     ['a link copied as text', '../../blobs/0123abc', ['wrong-content', '../../blobs/0123abc']],
   ];
   for (const [title, content, expected] of wrong) {
     for (const name of ['model.safetensors', 'noname']) assert.throws(() => format(name, content), failsWith(...expected), `${title} as ${name}`);
   }
+});
+
+test('what has no magic is named by its name', () => {
+  for (const [name, word] of [['variables.data-00000-of-00001', /TensorFlow checkpoint/], ['model.ckpt-1000.index', /TensorFlow checkpoint/], ['saved_model.pb', /SavedModel/], ['x.mlmodel', /Core ML/]] as const) {
+    assert.throws(() => format(name, Buffer.from([0, 1, 2, 3, 250])), failsWith('unsupported-format', word), name);
+  }
+  assert.throws(() => format('config.json', '{"a": 1}'), failsWith('unsupported-format', 'JSON'));
 });
 
 test('safetensors under any name is safetensors; a name alone is enough for a broken one', () => {

@@ -92,7 +92,7 @@ describe('sets of shards', () => {
 
   test('a shard that is something else says which shard and what it is', () => {
     inFolder({ 'x.safetensors': soundFile([a]), 'y.safetensors': 'PK\x03\x04 and so on', [INDEX]: indexOf({ a: 'x.safetensors', b: 'y.safetensors' }) }, (folder) => {
-      assert.throws(() => openCheckpoint(folder), (error) => failsWith('unsupported-format', 'zip')(error) && (error as CheckpointError).where.file === path.join(folder, 'y.safetensors'));
+      assert.throws(() => openCheckpoint(folder), (error) => failsWith('wrong-content', 'PyTorch')(error) && (error as CheckpointError).where.file === path.join(folder, 'y.safetensors'));
     });
   });
 
@@ -105,7 +105,7 @@ describe('sets of shards', () => {
 describe('folders', () => {
   test('a folder without a model says so in one sentence and looks into no subfolder', () => {
     inFolder({ 'sub/model.safetensors': soundFile([a]), 'readme.md': '#' }, (folder) => assert.throws(() => openCheckpoint(folder), failsWith('no-model-in-folder', 'no weight file')));
-    inFolder({ 'pytorch_model.bin': 'x' }, (folder) => assert.throws(() => openCheckpoint(folder), failsWith('no-model-in-folder', 'pytorch_model.bin')));
+    inFolder({ 'flax_model.msgpack': 'x', 'tf_model.h5': 'x' }, (folder) => assert.throws(() => openCheckpoint(folder), failsWith('no-model-in-folder', 'flax_model.msgpack')));
   });
 
   test('the single file goes before the index, one oddly named file is found, two are not guessed between', () => {

@@ -7,7 +7,7 @@ import { CheckpointError } from '../../../server/core/errors';
 import { openCheckpoint } from '../../../server/core/formats/openCheckpoint';
 import { layOutLike } from '../../../server/core/formats/writeSafetensors';
 import { runJob } from '../../../server/core/job';
-import { exchangePaths } from '../../../server/core/pruning/exchangePaths';
+import { exchangePaths } from '../../../server/core/bytes/exchangePaths';
 import { publish } from '../../../server/core/pruning/publish';
 import { removeLeftovers, stagedPath } from '../../../server/core/pruning/staging';
 import { resolveTarget } from '../../../server/core/pruning/target';

@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { csvField, reportCsv } from '../../../server/core/report/csv';
 import { findings, largestWithin } from '../../../server/core/report/findings';
 import { escapeMarkdown, reportMarkdown } from '../../../server/core/report/markdown';
-import { perplexityPlot, sizePlot, timePlot } from '../../../server/core/report/plots';
+import { perplexityPlot, sizePlots, timePlot } from '../../../server/core/report/plots';
 import { seriesOf } from '../../../server/core/report/series';
 import { drawPlot, escapeXml, labelled, linearTicks, logTicks, spread } from '../../../server/core/report/svg';
 import * as words from '../../../server/core/report/words';
@@ -26,6 +26,8 @@ function summaryOf(request: Partial<SweepRequest> = {}, change: (cell: FinishedC
   const cells = planCells({ ...fakeRequest, ...request });
   return summarise('/x', { version: 1, winnow: '0.1.0', started: '2026-01-01T00:00:00Z', setup: setupOf(cells[0], FINGERPRINT) }, cells.map((cell) => change(fakeCell(cell, FINGERPRINT))));
 }
+
+const said = (summary: SweepSummary): string => findings(summary).map(({ text }) => text).join('\n');
 
 const withValue = (cell: FinishedCell, value: number): FinishedCell => ({ ...cell, result: { ...cell.result, evaluation: { ...cell.result.evaluation!, value } } });
 
@@ -98,7 +100,7 @@ test('names out of files are text in SVG, Markdown and CSV', () => {
 
 test('every plot is whole, with a mark a cell, whiskers where there is an interval, and an arrow where there is no value', () => {
   const summary = summaryOf();
-  for (const svg of [perplexityPlot(summary, 'sample'), sizePlot(summary), timePlot(summary)!]) {
+  for (const svg of [perplexityPlot(summary, 'sample'), ...sizePlots(summary).map(({ svg }) => svg), timePlot(summary)!]) {
     elements(svg);
     assert.match(svg, /prefers-color-scheme: dark/);
     assert.match(svg, /aria-label="/);
@@ -131,7 +133,7 @@ test('the largest level within +5 % is interpolated in log ratio, with its brack
   assert.deepEqual(found.between, [0, 0.1]);
   const flat = summaryOf({}, (cell) => ({ ...fakeCell(cell.result.specification, FINGERPRINT, { scale: 0.01 }) }));
   assert.equal(largestWithin(seriesOf(flat)[0]), null);
-  assert.match(findings(flat).join('\n'), /Every measured level stays within \+5 %/);
+  assert.match(said(flat), /Every measured level stays within \+5 %/);
   const wide = { ...series, cells: series.cells.map((cell) => cell.ratio ? { ...cell, ratio: { value: cell.ratio.value, low: cell.ratio.value / 1.02, high: cell.ratio.value * 1.02 } } : cell) };
   const bracket = largestWithin(wide)!;
   assert.ok(bracket.low! < found.at && found.at < bracket.high!);
@@ -140,10 +142,10 @@ test('the largest level within +5 % is interpolated in log ratio, with its brack
 });
 
 test('the sentences say what the verdicts say', () => {
-  const text = findings(summaryOf()).join('\n');
+  const text = said(summaryOf());
   assert.match(text, /Zeros do not make dense kernels faster/);
   assert.match(text, /CSR from 55\.56 % on/);
-  const slower = findings(summaryOf({}, (cell) => ({ ...cell, result: { ...cell.result, runtime: { ...cell.result.runtime!, verdict: 'slower', ratio: { value: 1.2, low: 1.1, high: 1.3 } } } }))).join('\n');
+  const slower = said(summaryOf({}, (cell) => ({ ...cell, result: { ...cell.result, runtime: { ...cell.result.runtime!, verdict: 'slower', ratio: { value: 1.2, low: 1.1, high: 1.3 } } } })));
   assert.match(slower, /a window is slower/);
   assert.match(slower, /too busy for its timings to be trusted/);
   assert.doesNotMatch(slower, /Zeros do not make/);
@@ -151,10 +153,10 @@ test('the sentences say what the verdicts say', () => {
 
 test('the Markdown carries the setup, one row a cell, and a text column only where there are several', () => {
   const summary = summaryOf({ benchmarks: ['sample', 'text:/somewhere/a|b.txt'] });
-  const markdown = reportMarkdown(summary, { perplexity: [{ benchmark: 'sample', file: 'a b.svg' }], size: null, time: null });
+  const markdown = reportMarkdown(summary, { perplexity: [{ benchmark: 'sample', file: 'a b.svg' }], size: [], time: null });
   for (const wanted of ['hf-stride, context 8, stride 4', '0123456789abcdef', 'F32, F32', 'cpu, 2', 'winnow 0.1.0', 'a\\|b.txt', 'a%20b.svg', '1,200,000']) assert.ok(markdown.includes(wanted), wanted);
   assert.equal(markdown.split('\n').filter((line) => line.startsWith('| magnitude, global')).length, 6);
-  assert.ok(!reportMarkdown(summaryOf(), { perplexity: [], size: null, time: null }).includes('| text |'));
+  assert.ok(!reportMarkdown(summaryOf(), { perplexity: [], size: [], time: null }).includes('| text |'));
 });
 
 test('the CSV has a row a cell and the same number of fields in each', () => {
@@ -186,4 +188,31 @@ test('winnow report writes the page, the tables and every picture that the page 
   assert.equal(await run('s'), 0);
   assert.ok(existsSync(path.join(folder, 's/report.md')));
   for (const [words, code] of [[['none'], 1], [['deep'], 1], [['s', '--out', 'x.txt'], 2], [[], 2]] as const) assert.equal(await run(...words), code, words.join(' '));
+});
+
+/** A sweep of two ways of pruning; the second costs `scale` times the nats of the first. */
+function rivals(scale: number): SweepSummary {
+  const cells = planCells(fakeRequest), others = cells.filter(({ level }) => level > 0).map((cell) => ({ ...cell, method: 'wanda', scope: 'row' as const }));
+  const finished = [...cells.map((cell) => fakeCell(cell, FINGERPRINT)), ...others.map((cell) => fakeCell(cell, FINGERPRINT, { scale }))];
+  return summarise('/x', { version: 1, winnow: '0.1.0', started: '2026-01-01T00:00:00Z', setup: setupOf(cells[0], FINGERPRINT) }, finished);
+}
+
+test('two methods are compared where their intervals lie apart, and each has its sizes', () => {
+  assert.match(said(rivals(0.5)), /\*\*wanda, row is better than magnitude, global\*\* at 50 %: −22\.1 % perplexity/);
+  assert.doesNotMatch(said(rivals(1)), /is better than/);
+  assert.deepEqual(sizePlots(rivals(0.5)).map(({ label }) => label), ['magnitude, global', 'wanda, row']);
+  assert.equal(said(rivals(0.5)).match(/Smaller than dense:/g)?.length, 2);
+});
+
+test('a finding of one text names it, one of all texts does not', () => {
+  const found = findings(summaryOf({ benchmarks: ['sample', 'text:/somewhere/else.txt'] }));
+  assert.deepEqual([...new Set(found.map(({ benchmark }) => benchmark))], ['sample', 'text:/somewhere/else.txt', null]);
+  for (const { benchmark, text } of found) if (benchmark !== null) assert.ok(text.includes(benchmark === 'sample' ? 'sample' : 'else.txt'), text);
+});
+
+test('a time that is missing is said with its reason', () => {
+  const summary = summaryOf({}, (cell) => ({ ...cell, result: { ...cell.result, runtime: null, runtimeProblem: { code: 'out-of-memory', where: {}, detail: 'needs 4 GB twice' } } }));
+  assert.match(said(summary), /At 10 %, 50 % and 90 % there is no time \(out-of-memory\): needs 4 GB twice\./);
+  assert.match(reportMarkdown(summary, { perplexity: [], size: [], time: null }), /none: out-of-memory/);
+  assert.match(reportCsv(summary), /,out-of-memory,/);
 });

@@ -39,10 +39,9 @@ test('a hostile name stays on its line', () => {
 });
 
 test('what the operating system refuses gets a code of ours', () => {
-  for (const [code, ours] of [['ENOENT', 'not-found'], ['EACCES', 'not-readable'], ['ENOSPC', 'disk-full'], ['EROFS', 'target-not-writable'], ['EWEIRD', 'internal']] as const) {
-    const error = asCheckpointError(Object.assign(new Error('x'), { code, path: '/p' }));
-    assert.equal(error.code, ours);
-  }
+  const refusals = [['ENOENT', 'open', 'not-found'], ['EACCES', 'open', 'not-readable'], ['EIO', 'read', 'not-readable'], ['ENOSPC', 'write', 'disk-full'], ['EROFS', 'open', 'target-not-writable'],
+    ['EACCES', 'mkdir', 'target-not-writable'], ['ENOENT', 'rename', 'target-not-writable'], ['EWEIRD', 'open', 'not-readable'], ['EWEIRD', undefined, 'internal'], ['ERR_INVALID_ARG_TYPE', 'open', 'internal']] as const;
+  for (const [code, syscall, ours] of refusals) assert.equal(asCheckpointError(Object.assign(new Error('x'), { code, path: '/p', ...(syscall && { syscall }) })).code, ours, `${code} ${syscall}`);
   assert.equal(asCheckpointError('text').code, 'internal');
   const own = new CheckpointError('gap', {}, '');
   assert.equal(asCheckpointError(own), own);

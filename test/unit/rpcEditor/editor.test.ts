@@ -7,8 +7,8 @@ import { makePool } from '../../../server/core/workers/pool';
 import type { WorkerPool } from '../../../server/core/workers/contract';
 import { makeHandlers } from '../../../server/rpc/editor/handlers';
 import { encodeCurve, grid } from '../../../server/rpc/editor/numbers';
-import { HistogramBudget } from '../../../server/rpc/editor/scanStore';
-import { GRID_MAX, GRID_MIN, GRID_POINTS, type EditorEvent, type EditorMethod, type Params, type Result } from '../../../server/protocol/editor';
+import { HistogramBudget } from '../../../server/core/stats/histogramBudget';
+import { GRID_MAX, GRID_MIN, GRID_POINTS, MAX_IDS, type EditorEvent, type EditorMethod, type Params, type Result } from '../../../server/protocol/editor';
 
 /** Seeded values in [-1, 1), a tenth of them zero. */
 function values(count: number, seed: number): Float32Array {
@@ -142,6 +142,17 @@ test('a curve is a bound of at most one grid step on the true fractions', async 
   }
   assert.ok(Math.abs(grid[0] - GRID_MIN) < 1e-12 && grid[GRID_POINTS - 1] === GRID_MAX);
   assert.equal(Buffer.from(encodeCurve([], 0), 'base64').length, GRID_POINTS * 2);
+});
+
+test('whatever is asked for, a message is bounded by what a person looks at', async () => {
+  const ids = Array.from({ length: 5000 }, () => 't:transformer.h.10.attn.c_attn.weight');
+  const { curves } = await call('curves', { path: model, ids });
+  assert.equal(curves.length, MAX_IDS);
+  assert.ok(JSON.stringify(curves).length <= 256 * 1024);
+  assert.ok((await call('cut', { path: model, sparsity: 0.5, threshold: null, ids })).nodes.length <= MAX_IDS);
+  assert.ok((await call('histogram', { path: model, id: 'all', bars: 1e9 })).counts.length <= 512);
+  const many = await call('rows', { path: model, expanded: Array.from({ length: 12 }, (_, i) => `g:h.${i}`), from: 0, to: 1e9, filter: '', sort: 'file' });
+  assert.ok(many.rows.length <= 500 && many.rows.every((row) => row.parts.length <= 16));
 });
 
 test('bars hold every weight that is neither zero nor infinite', async () => {

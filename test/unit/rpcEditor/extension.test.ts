@@ -5,9 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { besideName, freeName, modelsOf, percentName, stemOf } from '../../../extension/targets';
 import { outArgument, progressText } from '../../../extension/jobText';
-import { sweepCsv } from '../../../extension/sweepCsv';
 import type { JobJson } from '../../../server/protocol/editor';
-import type { SweepCellJson, SweepJson } from '../../../server/protocol/verbs';
 
 test('results are named after the model folder, else after the file, and never land in a cache', () => {
   const root = mkdtempSync(path.join(tmpdir(), 'winnow names é'));
@@ -39,18 +37,6 @@ test('progress is said in short words', () => {
   assert.equal(progressText({ ...job, progress: { stage: 'evaluate', done: 3, total: null, unit: 'windows' } }), 'evaluate');
   assert.equal(outArgument(job), '/o');
   assert.equal(outArgument({ ...job, args: ['sweep', '/m', '--out'] }), null);
-});
-
-test('a table has one line a cell, keeps every digit, quotes text and leaves unknowns empty', () => {
-  const cell: SweepCellJson = {
-    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', benchmark: 'text:/a, "b".txt', protocol: 'hf-stride', achieved: 0.5, achievedTotal: null, threshold: 0.03182939440011978,
-    value: 'NaN', meanLoss: null, standardError: null, standardErrorIid: null, ratioToBaseline: null, verdict: null, bytes: { dense: 4, deflate: 3, bitmask: 2, csr: 1 }, runtime: null, seconds: 1, problem: { code: 'not-finite', where: {}, detail: '' },
-  };
-  const setup = { provider: 'cpu', context: 256, stride: 128, limit: null, textSha256: 'ab', tokenizer: 'BPE' } as SweepJson['setup'];
-  const lines = sweepCsv({ checkpoint: '/m', out: '/o', setup, cells: [cell, cell] } as SweepJson).split('\n');
-  assert.equal(lines.length, 4);
-  assert.equal(lines[0].split(',').length, 31);
-  assert.ok(lines[1].includes('"text:/a, ""b"".txt"') && lines[1].includes('0.03182939440011978') && lines[1].includes(',NaN,,'));
 });
 
 test('the manifest contributes what the code registers', () => {

@@ -21,7 +21,7 @@ export function fakeCell(cell: CellSpecification, fingerprint: string, change: P
       evaluation: {
         benchmark: cell.benchmark, protocol: cell.protocol, context: cell.context, stride: cell.stride, metric: 'perplexity', provider: 'cpu', weightDtype: 'F32', computeDtype: 'F32',
         textSha256: '0123456789abcdef'.repeat(4), tokenizer: 'made up, 1024 entries', limit: cell.limit, value: change.value ?? Math.exp(meanLoss), meanLoss, asPublished: null,
-        standardError: 0.9, standardErrorIid: 0.4, tokens: 2001, scoredTokens: 2000, windows: 500, seconds: 1, tokensPerSecond: 2000, problems: [],
+        standardError: 0.9, standardErrorIid: 0.4, tokens: 2001, scoredTokens: 2000, windows: 500, seconds: 1, tokensPerSecond: 2000, unknownWords: null, problems: [],
       },
       bytes: { dense: 6_000_000, deflate: Math.round(5_500_000 * density), bitmask: Math.round(6_200_000 * density), csr: Math.round(10_800_000 * density) },
       runtime: { medianMs: 10 + cell.level / 10, baselineMedianMs: 10, ratio: { value: 1 + cell.level / 100, low: 0.99, high: 1.02 }, verdict: 'no difference', pairs: 101, margin: 0.05, context: cell.context, threads: 2, provider: 'cpu' },

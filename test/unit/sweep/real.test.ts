@@ -80,6 +80,8 @@ test('what a sweep evaluates is what prune writes: masked in the graph, by rows 
     assert.notDeepEqual(losses, finished[0].losses);
     assert.equal(result.bytes.dense, written.bytes);
     assert.ok(Math.abs(result.achieved! - result.specification.level) < 1e-4);
+    // Zeros in scope, in both: `prune` says the same of what it writes.
+    assert.ok(Math.abs(result.achievedTotal! - result.achieved! * result.model.scopeParameters / result.model.parameters) < 1e-12);
     assert.ok(result.bytes.deflate < finished[0].result.bytes.deflate && result.bytes.bitmask < result.bytes.dense);
   }
 });
@@ -134,7 +136,7 @@ test('a sweep killed in the middle goes on where it was; SIGINT ends it with 130
   const kept = results(dir), before = kept.map((name) => readFileSync(path.join(dir, 'cells', name), 'utf8'));
   assert.ok(kept.length >= 1 && kept.length < 3);
 
-  const second = await interrupted(words(dir), 'SIGINT', (pid) => readdirSync(dir).some((name) => name.startsWith(`.scratch-${pid}-`)));
+  const second = await interrupted(words(dir), 'SIGINT', (pid) => readdirSync(dir).some((name) => name.startsWith('.scratch-') && name.includes(`-${pid}-`)));
   assert.equal(second.code, 130, second.stderr);
   assert.match(second.stderr, /winnow: cancelled: [^\n]*\n$/);
   assert.ok(results(dir).length < 3);

@@ -9,6 +9,7 @@ import { cellId, planCells, setupOf } from '../../../server/core/sweep/plan';
 import type { SweepRequest } from '../../../server/core/sweep/plan';
 import { runSweep } from '../../../server/core/sweep/runSweep';
 import { SweepStore } from '../../../server/core/sweep/store';
+import { hostPart } from '../../../server/core/temporaries';
 import { summarise } from '../../../server/core/sweep/summary';
 import { runJob } from '../../../server/core/job';
 import { fakeCell, fakeRequest } from './fakes';
@@ -115,12 +116,12 @@ test('what a killed process left is swept out, what a living one writes stays', 
   const dir = fresh(), dead = 2 ** 22 + 7; // above the largest process id
   open(dir);
   const cells = path.join(dir, 'cells');
-  for (const name of [`x.result.json.${dead}-ab12.partial`, `x.result.json.${process.pid}-ab12.partial`]) writeFileSync(path.join(cells, name), 'half');
-  mkdirSync(path.join(dir, `.scratch-${dead}-00`));
-  mkdirSync(path.join(dir, `.scratch-${process.pid}-00`));
+  for (const name of [`x.result.json.${hostPart()}-${dead}-0123abcd.partial`, `x.result.json.${hostPart()}-${process.pid}-0123abcd.partial`]) writeFileSync(path.join(cells, name), 'half');
+  mkdirSync(path.join(dir, `.scratch-${hostPart()}-${dead}-0123abcd`));
+  mkdirSync(path.join(dir, `.scratch-${hostPart()}-${process.pid}-0123abcd`));
   open(dir);
-  assert.deepEqual(readdirSync(cells), [`x.result.json.${process.pid}-ab12.partial`]);
-  assert.deepEqual(readdirSync(dir).sort(), [`.scratch-${process.pid}-00`, 'cells', 'sweep.json']);
+  assert.deepEqual(readdirSync(cells), [`x.result.json.${hostPart()}-${process.pid}-0123abcd.partial`]);
+  assert.deepEqual(readdirSync(dir).sort(), [`.scratch-${hostPart()}-${process.pid}-0123abcd`, 'cells', 'sweep.json']);
 });
 
 test('a store of another setup is refused with what differs, and --force starts afresh', async () => {

@@ -1,21 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SweepCellJson, SweepJson } from '../../../server/protocol/verbs';
-import { againstDense, benchmarkName, methodName, ratioText, sentencesOf, timeText, topicsOf, valueText } from '../../../webview/sweep/model';
-import type { Sentence } from '../../../webview/sweep/model';
+import { againstDense, benchmarkName, methodName, ratioText, sentencesOf, timeText, timeTitle, topicsOf, valueText } from '../../../webview/sweep/model';
 
 const plain = (text: string): string => text.replaceAll(' ', ' ');
-const read = (sentence: Sentence): string => plain(sentence.map((part) => (typeof part === 'string' ? part : part.strong)).join(''));
 
 function cell(part: Partial<SweepCellJson> & { ratio?: [number, number, number] }): SweepCellJson {
   const { ratio, ...rest } = part;
   return {
     level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', benchmark: 'wikitext-2-raw', protocol: 'hf-stride', achieved: part.level ?? 0.5, achievedTotal: 0.4, threshold: 0.1, value: 30, meanLoss: 3.4,
-    standardError: 0.5, standardErrorIid: 0.1, ratioToBaseline: ratio ? { value: ratio[0], low: ratio[1], high: ratio[2] } : null, verdict: null, bytes: { dense: 100, deflate: 60, bitmask: 55, csr: 110 }, runtime: null, seconds: 1, problem: null, ...rest,
+    standardError: 0.5, standardErrorIid: 0.1, ratioToBaseline: ratio ? { value: ratio[0], low: ratio[1], high: ratio[2] } : null, verdict: null, bytes: { dense: 100, deflate: 60, bitmask: 55, csr: 110 }, runtime: null, runtimeProblem: null, seconds: 1, problem: null, ...rest,
   };
 }
 const dense = cell({ level: 0, method: 'dense', achieved: 0 });
-const sweep = (cells: SweepCellJson[]): SweepJson => ({ checkpoint: '/m', out: '/s', setup: { margin: 0.005 } as SweepJson['setup'], texts: [], cells });
+const sweep = (cells: SweepCellJson[]): SweepJson => ({ checkpoint: '/m', out: '/s', setup: { margin: 0.005 } as SweepJson['setup'], texts: [], cells, findings: [] });
 
 test('cells of one text and protocol make one topic, a series a method, each from the dense model on', () => {
   const topics = topicsOf(sweep([dense, cell({ level: 0.9, value: 'NaN' }), cell({ level: 0.5 }), cell({ method: 'wanda', scope: 'row' }), cell({ level: 0, benchmark: 'text:/x/moby.txt', protocol: 'mlm-pll' })]));
@@ -49,33 +47,21 @@ test('a value has its 95 % interval behind it, and text for what is no number', 
   assert.deepEqual(valueText(cell({ value: 'NaN' })), { value: 'NaN', error: '' });
 });
 
-test('the sentences say only what an interval decides', () => {
-  const runtime = (low: number, high: number): SweepCellJson['runtime'] => ({ medianMs: 1, baselineMedianMs: 1, ratio: { value: (low + high) / 2, low, high }, verdict: low > 1 ? 'slower' : 'no difference', margin: 0.005, pairs: 9, context: 64, threads: 2, provider: 'cpu' });
-  const cells = [dense, cell({ level: 0.1, ratio: [1.001, 0.999, 1.003], verdict: 'no difference', bytes: { dense: 100, deflate: 90, bitmask: 101, csr: 180 }, runtime: runtime(0.99, 1.01) }), cell({ level: 0.5, ratio: [1.24, 1.23, 1.25], verdict: 'worse', runtime: runtime(0.98, 1.02) })];
-  const [topic] = topicsOf(sweep(cells));
-  assert.deepEqual(sentencesOf(topic).map(read), [
-    'Up to 10 % can go within +5 % perplexity (magnitude); 50 % costs +24.0 % (23.0 … 25.0).',
-    'Against dense, a bitmask saves space from 50 %, CSR at no level measured.',
-    'Zeros do not make dense kernels faster: the interval of every level holds 1.00.']);
-  const rivals = topicsOf(sweep([dense, cell({ ratio: [1.24, 1.23, 1.25] }), cell({ method: 'wanda', scope: 'row', ratio: [1.12, 1.11, 1.13] }), cell({ method: 'near', ratio: [1.5, 1.1, 1.9] })]))[0];
-  const said = sentencesOf(rivals).map(read);
-  assert.ok(said.some((text) => text === 'wanda is better than magnitude at 50 %: −9.7 % perplexity.'), said.join('\n'));
-  assert.ok(!said.some((text) => text.includes('better than near')));
-  const overlapping = topicsOf(sweep([dense, cell({ ratio: [1.24, 1.1, 1.4] }), cell({ method: 'wanda', ratio: [1.12, 1.0, 1.3] })]))[0];
-  assert.ok(!sentencesOf(overlapping).map(read).some((text) => text.includes('better')));
-});
-
-test('a level without a value is said with its reason, and nothing is claimed before there is anything', () => {
-  const [topic] = topicsOf(sweep([dense, cell({ level: 0.99, value: 'NaN', problem: { code: 'loss-not-finite', where: {}, detail: 'NaN in window 3' } })]));
-  const said = sentencesOf(topic).map(read);
-  assert.ok(said.includes('magnitude, global at 99 % has no value: NaN in window 3.'));
-  assert.deepEqual(sentencesOf(topicsOf(sweep([dense]))[0]), []);
+test('the sentences of the report are shown for their text, and those of all texts always', () => {
+  const findings = [{ benchmark: 'wikitext-2-raw', text: 'Up to **31 %** can go (magnitude).' }, { benchmark: 'sample', text: 'Another text.' }, { benchmark: null, text: '**All** <b>markup</b> is text.' }];
+  const topics = topicsOf(sweep([dense, cell({}), cell({ benchmark: 'sample' })]));
+  assert.deepEqual(sentencesOf(findings, topics[0]), [['Up to ', { strong: '31 %' }, ' can go (magnitude).'], [{ strong: 'All' }, ' <b>markup</b> is text.']]);
+  assert.deepEqual(sentencesOf(findings, topics[1]).map((sentence) => sentence[0]), ['Another text.', { strong: 'All' }]);
   assert.deepEqual(topicsOf(sweep([])), []);
 });
 
 test('times and names', () => {
   assert.equal(timeText(dense), '');
   assert.equal(timeText(cell({})), '–');
+  assert.equal(timeText(cell({ runtimeProblem: { code: 'out-of-memory', where: {}, detail: '' } })), 'none: out-of-memory');
+  const wide = cell({ runtime: { medianMs: 1, baselineMedianMs: 1, ratio: { value: 0.914, low: 0.826, high: 1.07 }, verdict: 'not decided', margin: 0.05, pairs: 40, context: 64, threads: 2, provider: 'cpu' } });
+  assert.equal(timeText(wide), 'not decided');
+  assert.equal(timeTitle(wide), '−8.6 % (−17.4 … 7.0) in 40 pairs');
   assert.equal(timeText(cell({ level: 0, runtime: { medianMs: 1, baselineMedianMs: 1, ratio: { value: 1, low: 0.99, high: 1.01 }, verdict: 'no difference', margin: 0.02, pairs: 9, context: 64, threads: 2, provider: 'cpu' } })), 'control: no difference');
   assert.equal(benchmarkName('text:/home/me/moby.txt'), 'moby.txt');
   assert.equal(benchmarkName('text:moby.txt'), 'moby.txt');

@@ -8,20 +8,26 @@ export function clearTables(): void {
   memory.fill(RESULT, 0, 128);
 }
 
-/** Adds tables 1..3 into table 0. */
-export function foldTables(): void {
-  for (let p: usize = TABLES, end: usize = TABLES + TABLE_BYTES; p < end; p += 16) {
-    const a = i32x4.add(v128.load(p), v128.load(p + TABLE_BYTES));
-    const b = i32x4.add(v128.load(p + TABLE_BYTES * 2), v128.load(p + TABLE_BYTES * 3));
-    v128.store(p, i32x4.add(a, b));
-  }
+/** Zeroes table 0 and the result area: enough after `foldTables`, which leaves the other tables empty. */
+export function clearFolded(): void {
+  memory.fill(TABLES, 0, TABLE_BYTES);
+  memory.fill(RESULT, 0, 128);
 }
 
-/** Lists the patterns of table 0 that were counted, ascending, as u32 at FILLED; answers how many. */
-export function filled(): i32 {
+/**
+ * Adds tables 1..3 into table 0 and empties them; lists the patterns that were counted, ascending, as u32 at FILLED and
+ * answers how many. One pass that mostly only reads: few patterns occur, and a checkpoint has many small tensors.
+ */
+export function foldTables(): i32 {
+  const none = i32x4.splat(0);
   let out: usize = FILLED;
   for (let p: usize = 0; p < <usize>TABLE_BYTES; p += 16) {
-    if (!v128.any_true(v128.load(p, TABLES))) continue;
+    const a = v128.load(p, TABLES), b = v128.load(p, TABLES + TABLE_BYTES), c = v128.load(p, TABLES + TABLE_BYTES * 2), d = v128.load(p, TABLES + TABLE_BYTES * 3);
+    if (!v128.any_true(v128.or(v128.or(a, b), v128.or(c, d)))) continue;
+    v128.store(p, i32x4.add(i32x4.add(a, b), i32x4.add(c, d)), TABLES);
+    v128.store(p, none, TABLES + TABLE_BYTES);
+    v128.store(p, none, TABLES + TABLE_BYTES * 2);
+    v128.store(p, none, TABLES + TABLE_BYTES * 3);
     for (let q = p; q < p + 16; q += 4) {
       if (load<u32>(q, TABLES) == 0) continue;
       store<u32>(out, <u32>(q >> 2));

@@ -1,5 +1,5 @@
 // The WASM SIMD kernels. Loops over memory that the caller laid out (kernels/layout.ts): no allocation, no growth, no I/O.
-export { clearTables, foldTables, filled, histogram16, clearSlots, refine32 } from './histogram';
+export { clearFolded, clearTables, foldTables, histogram16, clearSlots, refine32 } from './histogram';
 export { scan32 } from './scan32';
 export { count16, count32, mask16, mask32 } from './mask';
 export { groups16, groups32, smallest16, smallest32 } from './select';

@@ -1,5 +1,4 @@
-import { createRequire } from 'node:module';
-import path from 'node:path';
+import { loadKoffi } from './koffi';
 
 /**
  * Swaps two names of one file system in a single step: renameat2(RENAME_EXCHANGE) on Linux, renamex_np(RENAME_SWAP) on
@@ -16,14 +15,13 @@ export function exchangePaths(a: string, b: string): boolean {
 }
 
 type Exchange = (a: string, b: string) => boolean;
-interface Koffi { load(name: string | null): { func(definition: string): (...values: readonly unknown[]) => unknown } }
 
 let loaded: Exchange | null | undefined;
 
 function exchanger(): Exchange | null {
   if (loaded !== undefined) return loaded;
   loaded = null;
-  const koffi = createRequire(path.join(__dirname, 'exchangePaths.js'))('koffi') as Koffi;
+  const koffi = loadKoffi();
   if (process.platform === 'linux') {
     const AT_FDCWD = -100, RENAME_EXCHANGE = 2;
     const rename = koffi.load(null).func('int renameat2(int oldFolder, const char *oldPath, int newFolder, const char *newPath, unsigned int flags)');
