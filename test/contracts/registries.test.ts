@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { benchmarks, filesOfSplit } from '../../server/core/evaluation/benchmarks';
-import type { Tokenizer } from '../../server/core/evaluation/contract';
+import type { SpecialTokens, Tokenizer } from '../../server/core/evaluation/contract';
 import { findProtocol, protocols } from '../../server/core/evaluation/protocols';
 import { CheckpointError } from '../../server/core/errors';
 import { formats } from '../../server/core/formats/registry';
@@ -92,22 +92,30 @@ const characters: Tokenizer = {
   encode: (text) => Uint32Array.from(text, (character) => character.codePointAt(0)!), tokenOf: (id) => String.fromCodePoint(id),
 };
 
+const special: SpecialTokens = { start: 3, end: 2, mask: 4, sentinels: Array.from({ length: 100 }, (_, i) => 200_000 + i), all: new Set([1, 2, 3, 4]), size: 0x110000 };
+
 test('windows of a protocol run in text order, fit the context, and score nothing twice', () => {
   for (const protocol of protocols) {
     for (const bare of [false, true]) for (const length of [100, 257, 1000]) {
       const context = 32, tokenizer = bare ? { ...characters, prefix: [], suffix: [] } : characters;
-      const { tokens, windows } = protocol.windows(tokenizer, 'abcdefghij'.repeat(100).slice(0, length), { context, stride: protocol.strideOf(context) });
+      const { tokens, windows } = protocol.windows(tokenizer, 'abcdefghij'.repeat(100).slice(0, length), { context, stride: protocol.strideOf(context) }, special);
       assert.ok(windows.length > 0 && tokens >= length, protocol.id);
       let scored = 0;
       for (const window of windows) {
-        assert.ok(window.ids.length <= context && window.scoreFrom >= 1 && window.scoreFrom < window.scoreTo && window.scoreTo <= window.ids.length, protocol.id);
-        scored += window.scoreTo - window.scoreFrom;
+        // A decoder's start token and an encoder's end token come on top of the text.
+        const longest = protocol.kind === 'encoder-decoder' ? context + 1 : context;
+        assert.ok(window.ids.length <= longest && (window.encoder?.length ?? 0) <= longest && window.scoreFrom < window.scoreTo && window.scoreTo <= window.ids.length, protocol.id);
+        assert.equal(window.encoder !== undefined, protocol.kind === 'encoder-decoder', protocol.id);
+        assert.equal(window.masked !== undefined, protocol.kind === 'encoder', protocol.id);
+        if (window.masked) assert.ok(window.masked.at.length === window.masked.by.length && window.masked.at.every((at, i, all) => at < window.ids.length && (i === 0 || at > all[i - 1])), protocol.id);
+        else assert.ok(window.scoreFrom >= 1, protocol.id);
+        scored += window.masked ? window.masked.at.length : window.scoreTo - window.scoreFrom;
       }
-      assert.ok(scored < tokens, `${protocol.id}: ${scored} of ${tokens}`);
+      assert.ok(scored > 0 && (protocol.kind === 'decoder' ? scored < tokens : scored <= tokens), `${protocol.id}: ${scored} of ${tokens}`);
       if (protocol.asPublished) assert.ok(Math.abs(protocol.asPublished(windows, new Float32Array(scored).fill(1.5)) - Math.exp(1.5)) < 1e-4, 'equal losses have one average');
     }
-    assert.throws(() => protocol.windows({ ...characters, prefix: [], suffix: [] }, '', { context: 32, stride: protocol.strideOf(32) }), (error) => error instanceof CheckpointError && error.code === 'too-few-tokens', protocol.id);
-    assert.throws(() => protocol.windows(characters, 'abc', { context: 0, stride: 0 }), (error) => error instanceof CheckpointError && error.code === 'bad-window', protocol.id);
+    assert.throws(() => protocol.windows({ ...characters, prefix: [], suffix: [] }, '', { context: 32, stride: protocol.strideOf(32) }, special), (error) => error instanceof CheckpointError && error.code === 'too-few-tokens', protocol.id);
+    assert.throws(() => protocol.windows(characters, 'abc', { context: 0, stride: 0 }, special), (error) => error instanceof CheckpointError && error.code === 'bad-window', protocol.id);
     const { context, stride } = protocol.defaults(4096);
     assert.ok(context <= 4096 && stride >= 1 && stride <= context);
     assert.equal(findProtocol(protocol.id, protocol.kind), protocol);

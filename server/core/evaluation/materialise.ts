@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeSync, openSync, closeSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, statSync, writeSync, openSync, closeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { makeFolder } from '../bytes/makeFolder';
 import { openTensor } from '../bytes/decodedSource';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
@@ -50,7 +51,7 @@ export async function* withPlainWeights(model: Model, folder: string | null, sig
   };
   process.once('exit', close);
   try {
-    mkdirSync(room, { recursive: true });
+    makeFolder(room);
     const file = path.join(room, 'weights.bin');
     requireSpace({ kind: 'file', path: file, replaces: false }, total);
     const places = yield* write(checkpoint, encoded, file, total, signal);

@@ -61,7 +61,7 @@ export async function* publish<Answer>(
     guarded(target, () => {
       if (target.kind === 'folder') mkdirSync(staged);
       files.forEach((file, i) => {
-        if (target.kind === 'folder') mkdirSync(path.dirname(file), { recursive: true });
+        if (target.kind === 'folder') makeFolder(path.dirname(file));
         createSized(file, layouts[i].byteLength);
       });
     });
