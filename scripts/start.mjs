@@ -1,7 +1,7 @@
 // `npm start`: set-up, then the main job on the sample in media/ (the sweep with its report), then, for a person at a
 // terminal, the editor with the sample open.
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { ensureBuild, ensureDependencies, ensureEditor, root, run, version } from './setup.mjs';
@@ -15,10 +15,14 @@ ensureDependencies();
 ensureBuild();
 
 console.log('> sweeping the sample: media/tiny-gpt2 at 0, 10, 50, 90, 95 and 99 % on held-out chapters of Moby-Dick');
+// Always a real run. The last finished one is kept beside it until this one is finished too.
+const previous = `${sweep}-previous`;
+if (existsSync(path.join(sweep, 'report.md'))) { rmSync(previous, { recursive: true, force: true }); renameSync(sweep, previous); }
 rmSync(sweep, { recursive: true, force: true });
 run(process.execPath, [cli, 'sweep', sample, '--benchmarks', 'sample', '--out', sweep]);
 const report = path.join(sweep, 'report.md');
 run(process.execPath, [cli, 'report', sweep, '--out', report]);
+rmSync(previous, { recursive: true, force: true });
 console.log(`> report: ${path.relative(process.cwd(), report)}`);
 
 if (!atTerminal) process.exit(0);

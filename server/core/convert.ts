@@ -1,15 +1,18 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { ByteSource, IoMode } from './bytes/byteSource';
 import { openTensor } from './bytes/decodedSource';
+import { readWholeText } from './bytes/readWhole';
 import { throwIfCancelled } from './errors';
 import type { Problem } from './errors';
 import type { Checkpoint } from './formats/contract';
+import { MAX_CONFIG_BYTES } from './formats/modelConfig';
 import { isRewritten, writtenParts } from './formats/written';
 import { aligned, layOutFile, layOutLike } from './formats/writeSafetensors';
 import type { FileLayout } from './formats/writeSafetensors';
 import type { Job, Progress } from './job';
 import { publish } from './pruning/publish';
 import type { Stage } from './pruning/publish';
+import type { Sidecar } from './pruning/sidecars';
 import { resolveTarget } from './pruning/target';
 import { decodeInto } from './tensor/decode';
 import { dtypes } from './tensor/dtype';
@@ -50,8 +53,22 @@ export async function* convertCheckpoint(source: Checkpoint, options: ConvertOpt
     const file = source.files[part[0]], tensors = inFiles(source, part).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) }));
     return layOutFile(rewritten ? aligned(tensors) : tensors, rewritten ? { format: 'pt', ...file.metadata } : file.metadata, file.path);
   });
-  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, 'safetensors');
+  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, 'safetensors', (sidecar) => withDtype(sidecar, options.dtype));
   return { out: target.path, bytes, problems };
+}
+
+/** What config.json calls the dtypes. */
+const TORCH_NAMES: Record<Convertible, string> = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
+
+/** config.json says which dtype to load the weights as; left at the old one, transformers would widen what was narrowed. */
+function withDtype(sidecar: Sidecar, dtype: Convertible | null): Sidecar {
+  if (sidecar.name !== 'config.json' || dtype === null) return sidecar;
+  let config: unknown;
+  try { config = JSON.parse(sidecar.text ?? readWholeText(sidecar.path, MAX_CONFIG_BYTES)); } catch { return sidecar; } // what cannot be read is copied as it is
+  if (typeof config !== 'object' || config === null || Array.isArray(config)) return sidecar;
+  const key = 'torch_dtype' in config && !('dtype' in config) ? 'torch_dtype' : 'dtype';
+  const text = `${JSON.stringify({ ...config, [key]: TORCH_NAMES[dtype] }, null, 2)}\n`;
+  return { ...sidecar, text, bytes: Buffer.byteLength(text) };
 }
 
 /** The tensors of some files in the order of their bytes. */

@@ -46,12 +46,15 @@ export const printable = (text: string): string => text.replace(/[\u0000-\u001f\
 const BAR_CELLS = 24;
 const TTY_GAP_MS = 80;
 const LINE_GAP_MS = 1000;
+/** Long jobs say less often: about this many lines for each time as long. */
+const LINES_A_LIFETIME = 15;
 
-/** Shows progress: one line that is redrawn on a terminal, plain lines at most one a second elsewhere. */
+/** Shows progress: one line that is redrawn on a terminal, plain lines elsewhere, at most one a second and fewer as time goes on. */
 export class ProgressBar {
   private stage = '';
   private stageStartedMs = 0;
   private drawnMs = -Infinity;
+  private startedMs: number | null = null;
   private drawn = false;
 
   constructor(private readonly stream: ProgressStream, private readonly now: () => number = () => performance.now()) {}
@@ -62,7 +65,9 @@ export class ProgressBar {
       this.stage = progress.stage;
       this.stageStartedMs = now;
     }
-    if (now - this.drawnMs < (this.stream.isTTY ? TTY_GAP_MS : LINE_GAP_MS)) return;
+    this.startedMs ??= now;
+    const lineGapMs = Math.max(LINE_GAP_MS, (now - this.startedMs) / LINES_A_LIFETIME);
+    if (now - this.drawnMs < (this.stream.isTTY ? TTY_GAP_MS : lineGapMs)) return;
     this.drawnMs = now;
     const text = printable(describeProgress(progress, (now - this.stageStartedMs) / 1000));
     if (!this.stream.isTTY) {

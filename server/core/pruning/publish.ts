@@ -11,6 +11,7 @@ import { encodeShardIndex } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
 import { isSidecarName, MAX_SIDECAR_BYTES, isWeightName, sidecarsOf } from './sidecars';
+import type { Sidecar } from './sidecars';
 import { publishStaged, removeLeftovers, stagedPath, syncFile, syncFolder } from './staging';
 import { requireOurs } from './target';
 import type { Target } from './target';
@@ -36,16 +37,18 @@ export interface Published<Answer> {
  * cancel and kill leave the source and an old target as they were (after a kill, the next run removes the leftovers).
  *
  * @param layouts of the weight files, one for each of `writtenParts`
+ * @param edit changes a small file on its way, by giving it a `text`
  * @throws CheckpointError `disk-full`, `target-not-writable`, `target-exists`, `file-changed-while-reading`, `cancelled`,
  *   and what `write` throws
  */
 export async function* publish<Answer>(
   source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal, as: WrittenAs = 'own',
+  edit: (sidecar: Sidecar) => Sidecar = (sidecar) => sidecar,
 ): Job<Published<Answer>> {
   throwIfCancelled(signal);
   checkSources(source);
   const names = weightNames(source, target, as);
-  const sidecars = target.kind === 'folder' ? sidecarsOf(source) : [];
+  const sidecars = target.kind === 'folder' ? sidecarsOf(source).map(edit) : [];
   const weightBytes = layouts.reduce((sum, layout) => sum + layout.byteLength, 0);
   const bytes = weightBytes + sidecars.reduce((sum, { bytes: size }) => sum + size, 0);
   const parent = path.dirname(target.path);
@@ -75,7 +78,7 @@ export async function* publish<Answer>(
     });
     yield { stage: 'sync', done: 0, total: null, unit: 'bytes' };
     await Promise.all(syncing);
-    if (target.kind === 'folder') guarded(target, () => fillFolder(source, target, staged, names, layouts, as));
+    if (target.kind === 'folder') guarded(target, () => fillFolder(source, sidecars, target, staged, names, layouts, as));
     for (const { name, isFile } of target.kind === 'folder' ? entriesOf(staged) : []) if (isFile && !names.includes(name)) await syncFile(path.join(staged, name));
     if (target.kind === 'folder') syncFolder(staged);
     throwIfCancelled(signal);
@@ -103,8 +106,8 @@ function weightNames(source: Checkpoint, target: Target, as: WrittenAs): string[
 }
 
 /** Small files, then what a person had put into the folder that is replaced, then the index. */
-function fillFolder(source: Checkpoint, target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[], as: WrittenAs): void {
-  for (const sidecar of sidecarsOf(source)) {
+function fillFolder(source: Checkpoint, sidecars: readonly Sidecar[], target: Target, staged: string, names: readonly string[], layouts: readonly FileLayout[], as: WrittenAs): void {
+  for (const sidecar of sidecars) {
     const copy = path.join(staged, sidecar.name);
     writeFileSync(copy, sidecar.text ?? readWhole(sidecar.path, MAX_SIDECAR_BYTES), { flag: 'wx' });
   }

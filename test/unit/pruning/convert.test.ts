@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -88,6 +88,13 @@ test('without --dtype the weights are the same bytes; F32 and back is exact', as
   const { json } = await winnow(['compare', source, wide]);
   assert.ok((json as CompareJson).tensors.every(({ status, maxAbsDifference }) => status === 'dtype-differs' && maxAbsDifference === 0));
   assert.deepEqual(valuesOf(back), valuesOf(source));
+});
+
+test('config.json names the dtype that was written, so that transformers loads it as such', async () => {
+  const sample = path.resolve(__dirname, '../../../media/tiny-gpt2'), out = path.join(folder, 'bf16');
+  assert.equal((await winnow(['convert', sample, '--to', 'safetensors', '--dtype', 'BF16', '--out', out])).code, 0);
+  const read = (where: string): Record<string, unknown> => JSON.parse(readFileSync(path.join(where, 'config.json'), 'utf8')) as Record<string, unknown>;
+  assert.deepEqual(read(out), { ...read(sample), dtype: 'bfloat16' });
 });
 
 test('what becomes infinite in F16 is said', async () => {
