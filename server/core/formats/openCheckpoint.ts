@@ -84,6 +84,8 @@ function openFolder(folder: string): Weights {
     if (named !== undefined) return isIndexName(named) ? openIndexed(format, readShardIndex(path.join(folder, named))) : openFile(path.join(folder, named));
     const indexes = names.filter((name) => format.indexSuffix !== null && name.endsWith(format.indexSuffix));
     if (indexes.length > 0) return openIndexed(format, readShardIndex(path.join(folder, indexes[0])));
+    // A loose `w.bin` is often the data of the `model.onnx` beside it: a file with the full name of another format goes first.
+    if (format.id !== 'safetensors' && formats.some((other) => other !== format && other.folderNames.some((name) => present.has(name)))) continue;
     const files = names.filter((name) => format.extensions.some((extension) => name.toLowerCase().endsWith(extension)) && !format.isSidecar?.(name));
     const sets = new Set(files.map((name) => { const shard = numberedShard(name); return shard ? `${shard.stem}/${shard.count}` : name; }));
     if (sets.size === 1) return openFile(path.join(folder, files[0]));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { after, describe, test } from 'node:test';
-import type { ErrorCode } from '../../../server/core/errors';
+import { CheckpointError, type ErrorCode } from '../../../server/core/errors';
 import { openCheckpoint } from '../../../server/core/formats/openCheckpoint';
 import { ProtoWriter } from '../../../server/core/graph/protobuf';
 import { openModel } from '../../../server/core/models/openModel';
@@ -177,4 +177,8 @@ describe('what a graph says of its weights', () => {
       ['embedding', false, null, null], ['mlp.up', true, 'in-out', 3], ['other', true, 'out-in', null], ['other', true, 'out-in', null], ['head', false, 'in-out', null], ['other', false, null, null],
     ]);
   });
+});
+
+test('a folder is opened by the model, not by the data file beside it', { skip: !existsSync(shared) && 'SKIPPED: ../shared is not there' }, () => {
+  assert.throws(() => openCheckpoint(path.join(shared, 'cases/onnx-external-short')), (error) => error instanceof CheckpointError && error.code === 'offset-out-of-range' && error.where.tensor === 'A');
 });
