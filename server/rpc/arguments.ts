@@ -54,7 +54,7 @@ class ParsedArguments implements Arguments {
     if (text === undefined) return undefined;
     // Number('') is 0 and Number('0x10') is 16: neither is what a person meant.
     const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : Number.NaN;
-    if (!(value >= low && value <= high)) throw usage(`--${flag} takes a number from ${low} to ${high === Infinity ? 'any size' : high}, not \`${text}\``);
+    if (!(value >= low && value <= high)) throw usage(`--${flag} takes a number from ${low} ${high >= Number.MAX_VALUE ? 'up' : `to ${high}`}, not \`${text}\``);
     return value;
   }
 

@@ -13,7 +13,17 @@ const aside = (detail: string): string => detail === '' ? '' : ` (${detail})`;
 const colon = (detail: string): string => detail === '' ? '' : `: ${detail}`;
 
 const AGAIN = 'Download or copy the file again.';
-const HEADER_BROKEN = 'The file was not written by a safetensors library, or was damaged on the way. Download it again or save it again.';
+const HEADER_BROKEN = 'The file was made by a faulty tool, or was damaged on the way. Download it again or save it again.';
+
+/** The key and what is wrong with it, to follow a colon; the key only once where the detail names it too. */
+function keyAnd(key: string | undefined, detail: string): string {
+  const said = key === undefined || detail.split(/[\s`;:,?]+/).includes(key) ? detail : `${key} ${detail}`.trim();
+  return said === '' ? '.' : `: ${said}${/[.?!]$/.test(said) ? '' : '.'}`;
+}
+/** A detail that already says what to do. */
+const TELLS_HOW = /; (convert|load|name|open|save|unpack) /;
+/** ` as \`word\``, the one that was asked for, or nothing. */
+const asked = (place: Place): string => place.key === undefined ? '' : ` as \`${place.key}\``;
 
 /**
  * One sentence or two per code: what happened, and what to do next. The compiler refuses a code without one.
@@ -31,7 +41,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'git-lfs-pointer': (p, d) => `${file(p)} is a Git LFS pointer, not the weights${aside(d)}. Fetch the weights with \`git lfs pull\`.`,
   'html-page': (p, d) => `${file(p)} is an HTML page, not a checkpoint${aside(d)}: probably a login or error page saved under the model's name. Download it again, signed in.`,
   'unknown-format': (p, d) => `${file(p)} is in no format that Winnow knows${aside(d)}. \`winnow catalog\` lists the formats.`,
-  'unsupported-format': (p, d) => `${file(p)} is in a format that this version does not read${aside(d)}. Convert it to safetensors first.`,
+  'unsupported-format': (p, d) => `${file(p)} is in a format that this version does not read${aside(d)}.${TELLS_HOW.test(d) ? '' : ' Convert it to safetensors first.'}`,
   'wrong-content': (p, d) => `${file(p)} is not what its name says${aside(d)}. Give it the right extension, or download it again.`,
   'bad-encoding': (p, d) => `The data of ${tensor(p)}${inFile(p)} cannot be decoded${aside(d)}. ${AGAIN}`,
   'zip-broken': (p, d) => `The zip archive ${file(p)} is damaged${aside(d)}. ${AGAIN}`,
@@ -82,7 +92,8 @@ export const sentences: Record<ErrorCode, Sentence> = {
   // models
   'no-config': (p, d) => `There is no config.json${p.file === undefined ? '' : ` beside ${p.file}`}${aside(d)}. Put the model's config.json into the same folder.`,
   'config-not-json': (p, d) => `${file(p)} is not a JSON object${aside(d)}. Download the model's config.json again.`,
-  'unknown-architecture': (p, d) => `The architecture is not known${aside(d)}; roles are guessed from the tensor names${inFile(p)}. Check what is marked prunable before pruning.`,
+  'unknown-architecture': (p, d) => d.endsWith('has no evaluation graph') ? `${file(p)} is of a family that Winnow cannot evaluate${aside(d)}. \`winnow catalog\` lists those that it can; inspecting and pruning work.`
+    : `The architecture is not known${aside(d)}; roles are guessed from the tensor names${inFile(p)}. Check what is marked prunable before pruning.`,
   'unsupported-config': (p, d) => `The model's config${inFile(p)} asks for something this version cannot compute${colon([p.key, d].filter(Boolean).join(' '))}. Inspecting and pruning work; evaluating does not.`,
   'tensor-missing': (p, d) => `${tensor(p)} is missing${inFile(p)}${aside(d)}. The checkpoint and its config.json do not belong together, or a part is not downloaded.`,
   'head-missing': (p, d) => `The masked-LM head is not in ${file(p)}${aside(d)}. A head made up would give a random number, so nothing is scored: use the checkpoint as it was pre-trained, with its head. Inspecting and pruning work without it.`,
@@ -91,7 +102,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'buffer-stored': (p, d) => `Buffers are stored among the weights${p.tensor === undefined ? '' : `, e.g. ${p.tensor}`}${aside(d)}. They are not counted as parameters and are never pruned.`,
   // pruning and writing
   'bad-sparsity': (_, d) => `The sparsity must be a number from 0 to 1${aside(d)}. 0.5 prunes half of the weights in scope.`,
-  'unknown-method': (_, d) => `There is no such pruning method${colon(d)}. \`winnow catalog\` lists them.`,
+  'unknown-method': (p, d) => `There is no such pruning method${asked(p)}${d.startsWith('methods: ') ? `, only ${d.slice('methods: '.length)}` : colon(d)}. \`winnow catalog\` lists them.`,
   'unsupported-scope': (_, d) => `The method does not work in this scope${colon(d)}. \`winnow catalog\` says which scopes it has.`,
   'unsupported-pattern': (_, d) => `The pattern is not possible here${colon(d)}. Use \`unstructured\`, or N:M such as 2:4 with a method that has it.`,
   'nothing-in-scope': (p, d) => `No tensor${inFile(p)} is in scope, so there is nothing to prune${aside(d)}. Name tensors with --include, or check --exclude.`,
@@ -104,7 +115,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'target-not-writable': (p, d) => `${file(p)} cannot be written${aside(d)}. Check the folder's permissions, or choose another --out.`,
   'disk-full': (p, d) => `There is not enough free space${p.file === undefined ? '' : ` for ${p.file}`}${aside(d)}. Free some space, or choose an --out on another disk.`,
   'unsupported-dtype': (p, d) => `The dtype of ${tensor(p)}${inFile(p)} cannot be used for this${aside(d)}. Leave the tensor out with --exclude, or convert the checkpoint.`,
-  'no-match': (_, d) => `A pattern matches no tensor${aside(d)}. \`winnow inspect\` lists the names.`,
+  'no-match': (_, d) => `A pattern matches no tensor${aside(d)}. \`winnow inspect --json\` lists the names.`,
   'became-infinite': (p, d) => `Values of ${tensor(p)}${inFile(p)} are too large for the new dtype and became infinite${aside(d)}. Use BF16 or F32, which reach further than F16.`,
   // evaluation
   'no-tokenizer': (p, d) => `There is no tokenizer${p.file === undefined ? '' : ` in ${p.file}`}${aside(d)}. Put the model's tokenizer.json into the same folder.`,
@@ -114,8 +125,8 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'text-not-utf8': (p, d) => `${file(p)} is not UTF-8 text${aside(d)}. Convert it to UTF-8.`,
   'byte-order-mark': (p, d) => `${file(p)} begins with a byte order mark${aside(d)}, which is not part of the text. Save it as UTF-8 without one to silence this.`,
   'too-few-tokens': (p, d) => `The text${inFile(p)} is too short for this protocol${aside(d)}. Use a longer text, or a smaller --context.`,
-  'unknown-benchmark': (_, d) => `There is no such benchmark${colon(d)}. \`winnow catalog\` lists them; any text file works with --text.`,
-  'unknown-protocol': (_, d) => `There is no such protocol${colon(d)}. \`winnow catalog\` lists them.`,
+  'unknown-benchmark': (p, d) => `There is no such benchmark${asked(p)}${colon(d)}. \`winnow catalog\` lists them; any text file works with --text.`,
+  'unknown-protocol': (p, d) => `There is no such protocol${asked(p)}${colon(d)}. \`winnow catalog\` lists them.`,
   'benchmark-not-found': (p, d) => `The text of the benchmark is not on this machine${colon([p.file, d].filter(Boolean).join(' '))}. Say where with --data FOLDER or WINNOW_DATA, or use --text FILE.`,
   'benchmark-text-differs': (p, d) => `${file(p)} is not the published text of the benchmark${aside(d)}. Download it again, or name it with --text if another text is meant.`,
   'metric-makes-no-sense': (_, d) => `This number would mean nothing for this model${colon(d)}. Choose a protocol of the model's own kind; \`winnow catalog\` lists them.`,
@@ -127,15 +138,15 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'provider-unavailable': (_, d) => `The execution provider does not work on this machine${colon(d)}. \`winnow doctor\` says what is missing; --provider cpu always works.`,
   'runtime-failed': (p, d) => `ONNX Runtime failed${inFile(p)}${colon(d)}. Try --provider cpu; if that fails too, it is a bug of Winnow.`,
   // sweeps, recipes, jobs
-  'recipe-invalid': (p, d) => `The recipe ${file(p)}${p.line === undefined ? '' : `, line ${p.line}`} is not valid${colon([p.key, d].filter(Boolean).join(' '))}. Correct it and start again.`,
+  'recipe-invalid': (p, d) => `The recipe ${file(p)}${p.line === undefined ? '' : `, line ${p.line}`} is not valid${keyAnd(p.key, d)} Correct it and start again.`,
   'sweep-differs': (p, d) => `${file(p)} holds a sweep with a different setup${aside(d)}, and its numbers must not be mixed. Choose another --out, or start it afresh with --force.`,
   'store-broken': (p, d) => `A result in ${file(p)} cannot be read${aside(d)}. Delete that file; the next run makes it again.`,
-  'bad-specification': (p, d) => `${file(p)} is no cell specification${colon([p.key, d].filter(Boolean).join(' '))}. \`server/protocol/schemas.json\` describes it.`,
+  'bad-specification': (p, d) => `${file(p)} is no cell specification${keyAnd(p.key, d)} \`server/protocol/schemas.json\` describes it.`,
   'not-a-sweep': (p, d) => `${file(p)} holds no finished sweep${aside(d)}. Give the folder that \`winnow sweep\` wrote.`,
   // processes
   'child-died': (_, d) => `A helper process died${colon(d)}. The file may have been cut short while it was mapped (try --io pread), or memory ran out.`,
   'server-stopped': (_, d) => `The server stopped before it answered${aside(d)}. It starts again by itself; try again.`,
-  'cancelled': (_, d) => `Cancelled${aside(d)}. Nothing half-finished was left behind.`,
+  'cancelled': (_, d) => `Cancelled${aside(d)}. Nothing half-written was left behind; what was finished stays.`,
   'usage': (p, d) => `${d === '' ? `Wrong usage of ${key(p)}` : d[0].toUpperCase() + d.slice(1)}${/[.?!]$/.test(d) ? '' : '.'} See \`winnow --help\`.`,
   'internal': (_, d) => `Something went wrong inside Winnow${colon(d)}. Run again with --verbose and report what it prints.`,
 };

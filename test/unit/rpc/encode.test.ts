@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { errorCodes } from '../../../server/core/errors';
 import { encodeJson, num, numOrNull, problemJson } from '../../../server/rpc/encode';
 import { asCheckpointError } from '../../../server/rpc/failure';
+import { evaluable } from '../../../server/core/evaluation/prepareText';
 import { sentenceOf, sentences } from '../../../server/rpc/sentences';
 import { CheckpointError } from '../../../server/core/errors';
 
@@ -32,6 +33,27 @@ test('every code has a sentence that is whole with and without place and detail,
       if (detail !== '') assert.ok(text.toLowerCase().includes(detail), `${code} drops its detail: ${text}`);
     }
   }
+});
+
+const told: readonly (readonly [Parameters<typeof sentenceOf>[0], RegExp, RegExp])[] = [
+  [{ code: 'recipe-invalid', where: { file: 'r.yaml', line: 2, key: 'levls' }, detail: 'Unknown key levls; did you mean levels?' }, /not valid: Unknown key levls; did you mean levels\? Correct/, /\?\.|levls Unknown/],
+  [{ code: 'recipe-invalid', where: { file: 'r.yaml', line: 2, key: 'levels' }, detail: 'levels takes fractions' }, /not valid: levels takes fractions\. Correct/, /levels levels/],
+  [{ code: 'bad-specification', where: { file: 'c.json', key: 'level' }, detail: 'is missing' }, /: level is missing\. /, /\.\./],
+  [{ code: 'unknown-method', where: { key: 'wanda' }, detail: 'methods: magnitude' }, /as `wanda`, only magnitude\./, /methods:/],
+  [{ code: 'unknown-protocol', where: { key: 'hfstride' }, detail: 'there are hf-stride' }, /as `hfstride`: there are hf-stride\./, /::/],
+  [{ code: 'unsupported-format', where: { file: 'a' }, detail: 'the content is a tar archive; unpack it and open the checkpoint inside' }, /open the checkpoint inside\)\.$/, /safetensors/],
+  [{ code: 'unsupported-format', where: { file: 'a' }, detail: 'GGUF version 9; 1 to 3 are known' }, /Convert it to safetensors first\.$/, /\.\./],
+];
+for (const [problem, wanted, unwanted] of told) {
+  test(`a ${problem.code} sentence says once what is wrong and what to do: ${problem.detail}`, () => {
+    assert.match(sentenceOf(problem), wanted);
+    assert.doesNotMatch(sentenceOf(problem), unwanted);
+  });
+}
+
+test('a family without an evaluation graph is told in words of evaluating', () => {
+  const model = { architecture: null, checkpoint: { format: 'safetensors', path: '/m', config: { model_type: 'mamba' } } } as unknown as Parameters<typeof evaluable>[0];
+  assert.throws(() => evaluable(model), (error: CheckpointError) => /cannot evaluate .*mamba.*winnow catalog/.test(sentenceOf(error)) && !/before pruning/.test(sentenceOf(error)));
 });
 
 test('a hostile name stays on its line', () => {
