@@ -32,7 +32,7 @@ const quantity = (amount: number, unit: Progress['unit']): string => unit === 'b
 export function describeProgress(progress: Progress, elapsedSeconds: number): string {
   const { stage, done, total, unit, note } = progress;
   const amount = total === null ? quantity(done, unit) : `${quantity(done, unit)} of ${quantity(total, unit)}`;
-  const parts = [`${stage} ${amount}${unit === 'bytes' || stage.endsWith(unit) ? '' : ` ${unit}`}`];
+  const parts = [`${stage} ${amount}${unit === 'bytes' || stage.endsWith(unit) ? '' : ` ${(total ?? done) === 1 ? unit.replace(/s$/, '') : unit}`}`];
   if (elapsedSeconds > 1 && done > 0) {
     if (unit === 'bytes') parts.push(`${formatBytes(Math.round(done / elapsedSeconds))}/s`);
     if (total !== null && done < total) parts.push(`${formatSeconds(elapsedSeconds * (total - done) / done)} left`);

@@ -56,9 +56,12 @@ function aboutPerplexity(series: CellSeries, summary: SweepSummary): string[] {
   if (cells.length === 0) return [];
   const name = `${series.label}, ${benchmarkName(series.benchmark)}`, tolerance = words.level(TOLERANCE);
   const out: string[] = [], found = largestWithin(series);
-  const comparable = cells.some(({ ratio }) => ratio !== null);
   const metric = cells.find(({ result }) => result.evaluation)?.result.evaluation?.metric ?? 'perplexity';
-  if (comparable && found) {
+  // Without an interval a crossing would be noise told as a result.
+  const ratios = cells.flatMap(({ ratio }) => ratio ?? []), comparable = ratios.length > 0;
+  if (comparable && ratios.every(({ low, high }) => low === 0 && high === Infinity)) {
+    out.push(`The text is too short for an interval, so how much can go within +${tolerance} ${metric} is not said (${name}): use a longer text or more windows.`);
+  } else if (comparable && found) {
     const bracket = found.low !== null && found.high !== null ? `; by the ends of the intervals ${words.percent(found.low)} … ${words.percent(found.high)}` : '';
     out.push(`Up to **${words.percent(found.at)}** of the weights in scope can go within +${tolerance} ${metric} (${name}): interpolated between the measured ${words.percent(found.between[0])} and ${words.percent(found.between[1])}${bracket}.`);
   } else if (comparable) out.push(`Every measured level stays within +${tolerance} ${metric} (${name}).`);

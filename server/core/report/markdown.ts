@@ -36,15 +36,15 @@ function setupRows(summary: SweepSummary): string[][] {
     ['architecture', scope?.architecture ?? 'not known'],
     ['parameters', scope ? `${words.count(scope.parameters)}; prunable ${words.count(scope.prunableParameters)}; in scope ${words.count(scope.scopeParameters)}` : ''],
     ['included, excluded', `${globs(setup.include)}; ${globs(setup.exclude)}`],
-    ['protocol', `${setup.protocol}, context ${setup.context}, stride ${setup.stride}${setup.limit === null ? '' : `, first ${setup.limit} windows`}`],
+    ['protocol', `${setup.protocol}, context ${setup.context}, stride ${setup.stride}${setup.limit === null ? '' : `, first ${words.counted(setup.limit, 'window')}`}`],
     ...benchmarksOf(summary).map((benchmark) => {
       const e = summary.cells.find(({ result: r }) => r.specification.benchmark === benchmark && r.evaluation)?.result.evaluation;
-      return [`text ${escapeMarkdown(benchmarkName(benchmark))}`, e ? `${words.count(e.tokens)} tokens, ${words.count(e.scoredTokens)} scored in ${words.count(e.windows)} windows; SHA-256 ${e.textSha256}` : 'no value'];
+      return [`text ${escapeMarkdown(benchmarkName(benchmark))}`, e ? `${words.counted(e.tokens, 'token')}, ${words.count(e.scoredTokens)} scored in ${words.counted(e.windows, 'window')}; SHA-256 ${e.textSha256}` : 'no value'];
     }),
     ['tokenizer', escapeMarkdown(evaluation?.tokenizer ?? '')],
     ['weights, computed in', `${evaluation?.weightDtype ?? ''}, ${evaluation?.computeDtype ?? ''}`],
     ['provider, threads', `${evaluation?.provider ?? setup.provider}, ${setup.threads}`],
-    ['timed', runtime ? `one window of ${runtime.context} tokens, dense pruned weights in the plain graph, pairs in random order, 95 % interval of the median ratio; margin ± ${words.level(runtime.margin)}` : 'not timed'],
+    ['timed', runtime ? `one window of ${words.counted(runtime.context, 'token')}, dense pruned weights in the plain graph, pairs in random order, 95 % interval of the median ratio; margin ± ${words.level(runtime.margin)}` : 'not timed'],
     ['compared', `per token with the dense model, moving blocks, 95 %; no difference = whole interval within ± ${words.level(summary.margin)}`],
     ['seed', String(setup.seed)],
     ['made by', `winnow ${header.winnow}, started ${header.started}`],

@@ -64,3 +64,5 @@ export function bytes(count: number): string {
 
 /** 1474560000 -> `1,474,560,000`. */
 export const count = (value: number): string => value.toLocaleString('en');
+/** `1 window`, `1,200 windows`. */
+export const counted = (value: number, unit: string): string => `${count(value)} ${unit}${value === 1 ? '' : 's'}`;

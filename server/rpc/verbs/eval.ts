@@ -77,7 +77,7 @@ function evalText(output: EvalJson): string {
   const lines = [
     `${output.metric} ${shown(output.value, 6)}${output.standardError === null ? '' : ` ± ${shown(output.standardError, 2)}`}`,
     `  protocol   ${output.protocol}, context ${count(output.context)}, stride ${count(output.stride)}; per token, mean over scored tokens${output.asPublished === null ? '' : `; as its script averages windows: ${shown(output.asPublished, 6)}`}`,
-    `  text       ${printable(output.benchmark.replace(/^text:/, ''))}, ${count(output.tokens)} tokens, ${count(output.scoredTokens)} scored in ${count(output.windows)} ${output.windows === 1 ? 'window' : 'windows'}${output.limit === null ? '' : ` (limit ${count(output.limit)})`}, SHA-256 ${output.textSha256.slice(0, 12)}`,
+    `  text       ${printable(output.benchmark.replace(/^text:/, ''))}, ${count(output.tokens)} ${output.tokens === 1 ? 'token' : 'tokens'}, ${count(output.scoredTokens)} scored in ${count(output.windows)} ${output.windows === 1 ? 'window' : 'windows'}${output.limit === null ? '' : ` (limit ${count(output.limit)})`}, SHA-256 ${output.textSha256.slice(0, 12)}`,
     ...(output.unknownWords === null ? [] : [`  <unk>      stands ${count(output.unknownWords.count)} times in the text, as ${count(output.unknownWords.tokensEach)} ${output.unknownWords.tokensEach === 1 ? 'token' : 'tokens'} each`]),
     `  mean loss  ${shown(output.meanLoss, 6)} nats a token`,
     `  error      ${error}`,

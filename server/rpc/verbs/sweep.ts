@@ -71,7 +71,7 @@ function sweepText(output: SweepJson): string {
   ]);
   const titles = ['method', ...(many ? ['text'] : []), 'pruned', metric, 'against dense', 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
   return [
-    `${printable(output.checkpoint)}: ${output.cells[0]?.protocol ?? ''}, context ${setup.context}, stride ${setup.stride}, ${setup.scoredTokens.toLocaleString('en')} scored tokens, ${setup.provider} ${setup.computeDtype} (weights ${setup.weightDtype})`,
+    `${printable(output.checkpoint)}: ${output.cells[0]?.protocol ?? ''}, context ${setup.context}, stride ${setup.stride}, ${setup.scoredTokens.toLocaleString('en')} scored ${setup.scoredTokens === 1 ? 'token' : 'tokens'}, ${setup.provider} ${setup.computeDtype} (weights ${setup.weightDtype})`,
     '', table(titles.map((title, i) => ({ title, align: i === 0 || (many && i === 1) ? 'left' as const : right })), rows),
     '', `results: ${printable(output.out)}; \`winnow report ${printable(output.out)}\` draws them`,
   ].join('\n');

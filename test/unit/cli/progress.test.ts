@@ -43,7 +43,7 @@ test('on a terminal the line is redrawn in place, fits, and is taken away at the
 
 test('a name out of a file cannot steer the terminal', () => {
   assert.equal(printable('a\u001b[2Jb\nc\u202ed'), 'a\\u001b[2Jb\\u000ac\\u202ed');
-  assert.match(describeProgress({ stage: 's', done: 1, total: null, unit: 'windows', note: 'n' }, 0), /^s 1 windows · n$/);
+  assert.match(describeProgress({ stage: 's', done: 1, total: null, unit: 'windows', note: 'n' }, 0), /^s 1 window · n$/);
 });
 
 test('the progress file holds one JSON document a line and ends with exactly one end line', () => {

@@ -141,6 +141,14 @@ test('the largest level within +5 % is interpolated in log ratio, with its brack
   assert.deepEqual([largestWithin(unknown)!.low, largestWithin(unknown)!.high], [null, null]);
 });
 
+test('without any interval nothing is claimed of +5 %; with one there is', () => {
+  const summary = summaryOf(), short = { ...summary, cells: summary.cells.map((cell) => cell.ratio ? { ...cell, ratio: { ...cell.ratio, low: 0, high: Infinity } } : cell) };
+  assert.match(said(short), /too short for an interval/);
+  assert.doesNotMatch(said(short), /Up to \*\*|Every measured level/);
+  assert.match(said(summary), /Up to \*\*.*can go within \+5 %/);
+  assert.doesNotMatch(said(summary), /too short/);
+});
+
 test('the sentences say what the verdicts say', () => {
   const text = said(summaryOf());
   assert.match(text, /Zeros do not make dense kernels faster/);
