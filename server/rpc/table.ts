@@ -1,6 +1,9 @@
 /** One column: its heading and which way its cells lean. */
 export interface Column { readonly title: string; readonly align: 'left' | 'right' }
 
+/** A number for a person: four digits; --json has them all. */
+export const shortNumber = (value: number | string): string => (typeof value === 'number' ? String(Number(value.toPrecision(4))) : value);
+
 /** Terminal cells that a text takes: wide East Asian characters and emoji take two, combining marks none. */
 export function cellsOf(text: string): number {
   let cells = 0;

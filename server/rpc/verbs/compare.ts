@@ -4,7 +4,7 @@ import { openCheckpoint } from '../../core/formats/openCheckpoint';
 import type { CompareJson } from '../../protocol/verbs';
 import { numOrNull } from '../encode';
 import { printable } from '../progressBar';
-import { percent, table } from '../table';
+import { percent, shortNumber, table } from '../table';
 import type { Verb } from './contract';
 
 /** `winnow compare`: what differs between two checkpoints, tensor by tensor. */
@@ -39,6 +39,6 @@ function compareText(output: CompareJson): string {
   if (others.length === 0) return lines.join('\n');
   return [...lines, '', table(
     [{ title: 'tensor', align: 'left' }, { title: '', align: 'left' }, { title: 'max |a - b|', align: 'right' }, { title: 'zeros in A', align: 'right' }, { title: 'zeros in B', align: 'right' }],
-    others.map((tensor) => [printable(tensor.name), words[tensor.status], tensor.maxAbsDifference === null ? '' : String(tensor.maxAbsDifference), percent(tensor.sparsityA), percent(tensor.sparsityB)]),
+    others.map((tensor) => [printable(tensor.name), words[tensor.status], tensor.maxAbsDifference === null ? '' : shortNumber(tensor.maxAbsDifference), percent(tensor.sparsityA), percent(tensor.sparsityB)]),
   )].join('\n');
 }

@@ -19,7 +19,7 @@ import type { PruneJson } from '../../protocol/verbs';
 import { numOrNull, problemJson } from '../encode';
 import { formatBytes, printable } from '../progressBar';
 import { sentenceOf } from '../sentences';
-import { percent, table } from '../table';
+import { percent, shortNumber, table } from '../table';
 import type { Arguments, Verb } from './contract';
 import { selectionFlags } from './flags';
 
@@ -122,7 +122,7 @@ function pruneText(output: PruneJson): string {
   const count = (value: number): string => value.toLocaleString('en');
   const shown = output.tensors.slice(0, MAX_ROWS);
   const lines = [
-    `${output.method}, scope ${output.scope}, ${output.pattern}, target ${percent(output.target)}${output.threshold === null ? '' : `, largest selected |w| ${output.threshold}`}`,
+    `${output.method}, scope ${output.scope}, ${output.pattern}, target ${percent(output.target)}${output.threshold === null ? '' : `, largest selected |w| ${shortNumber(output.threshold)}`}`,
     `${count(output.prunedParameters)} of ${count(output.scopeParameters)} weights in scope are zero now: ${percent(output.achieved)} of the scope, ${percent(output.achievedTotal)} of all parameters; ${count(output.changed)} newly zeroed`,
     `written in ${output.seconds.toFixed(1)} s: ${printable(output.out)} (${formatBytes(output.bytes)}; zeros do not make a dense file smaller)`,
     '',
