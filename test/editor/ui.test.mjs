@@ -224,6 +224,7 @@ step('a checkpoint with an odd name opens by its folder', async () => {
 step('pictures in every theme and width', async () => {
   const themes = { dark: 'Dark Modern', light: 'Light Modern', hc: 'Dark High Contrast' };
   await closeAll();
+  await runCommand(page, 'Notifications: Clear All Notifications');
   for (const [short, theme] of Object.entries(themes)) {
     await runCommand(page, 'Preferences: Color Theme');
     await page.locator('.quick-input-widget:visible input.input').fill(theme);
