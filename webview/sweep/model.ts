@@ -12,7 +12,7 @@ const Z = 1.96;
 
 export const isBaseline = (cell: SweepCellJson): boolean => cell.level === 0;
 
-/** "text:/home/me/moby.txt" is called by its file. */
+/** "text:/books/moby.txt" is called by its file. */
 export const benchmarkName = (id: string): string => (id.startsWith('text:') ? id.slice(5).split(/[\\/]/).at(-1) ?? id : id);
 
 /** "magnitude, global", "sparsegpt, 2:4". */
