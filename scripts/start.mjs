@@ -59,7 +59,8 @@ function sayHow() {
 async function browserWorkbench() {
   ensureEditor();
   const { startServer } = await import('../test/editor/workbench.mjs');
-  const server = await startServer({ vsix });
+  // Named, because a file that is opened with the page is resolved before extensions have told which editors they bring.
+  const server = await startServer({ vsix, settings: { 'workbench.editorAssociations': { '*.safetensors': 'winnow.inspector' } } });
   const folder = sampleWorkspace();
   const file = `vscode-remote://${server.authority}${path.join(folder, 'tiny-gpt2/model.safetensors')}`;
   const url = `${server.origin}/?folder=${encodeURIComponent(folder)}&payload=${encodeURIComponent(JSON.stringify([['openFile', file]]))}`;
