@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { CheckpointError } from '../errors';
 import type { WeightReference } from './contract';
-import { ProtoWriter } from './protobuf';
+import { concatBytes, ProtoWriter } from './protobuf';
 
 /** Element types of onnx.proto's TensorProto.DataType, as far as graphs here use them. */
 export const elementTypes = { F32: 1, I32: 6, I64: 7, BOOL: 9, F16: 10, F64: 11, BF16: 16 } as const;
@@ -165,25 +165,15 @@ export class GraphBuilder {
 
   /** The fields of a GraphProto that were added: those of `first` ahead, then the others. */
   fragment(): { readonly early: Uint8Array; readonly late: Uint8Array } {
-    return { early: this.early.finish(), late: concat(this.graph.finish(), this.inputs.finish()) };
+    return { early: this.early.finish(), late: concatBytes([this.graph.finish(), this.inputs.finish()]) };
   }
 
   /** The serialised ModelProto. */
   finish(): Uint8Array {
     const graph = new ProtoWriter().string(2, this.name), { early, late } = this.fragment();
-    const body = concat(graph.finish(), early, late);
+    const body = concatBytes([graph.finish(), early, late]);
     const opset = new ProtoWriter().string(1, '').int(2, OPSET);
     const contrib = new ProtoWriter().string(1, MICROSOFT).int(2, 1);
     return new ProtoWriter().int(1, IR_VERSION).string(2, 'winnow').bytes(7, body).message(8, opset).message(8, contrib).finish();
   }
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

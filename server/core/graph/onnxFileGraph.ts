@@ -7,7 +7,7 @@ import { ProtoReader, type ProtoField } from '../formats/onnx/protoReader';
 import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 import { elementTypes, GraphBuilder, rootOf, type ElementType, type Value } from './builder';
 import type { GraphOptions, ModelGraph } from './contract';
-import { ProtoWriter } from './protobuf';
+import { concatBytes, ProtoWriter } from './protobuf';
 import { thresholdInput } from './weights';
 
 /** Initializers below this many bytes stay in the graph: shapes and axes, which ONNX Runtime wants to see at once. */
@@ -60,9 +60,9 @@ class Rebuilder {
     if (opset < MIN_OPSET) throw this.refuse(`the graph is of opset ${opset}, evaluation needs ${MIN_OPSET}`);
     const logits = this.graph(graph);
     const { early, late } = this.g.fragment();
-    const body = join([early, ...this.parts, late]);
+    const body = concatBytes([early, ...this.parts, late]);
     return {
-      bytes: join([...model, new ProtoWriter().bytes(7, body).finish()]),
+      bytes: concatBytes([...model, new ProtoWriter().bytes(7, body).finish()]),
       root: this.root ?? rootOf(this.checkpoint.files[0].realPath),
       thresholdInputs: this.options.masking === 'thresholds' ? this.options.maskable.map(thresholdInput) : [],
       weightBytes: this.weightBytes, foldedBytes: this.foldedBytes,
@@ -238,13 +238,3 @@ class Rebuilder {
 
 /** An output whose type is inferred. */
 const valueInfoOf = (name: string): ProtoWriter => new ProtoWriter().string(1, name);
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}

@@ -75,3 +75,14 @@ export class ProtoWriter {
     return this.buffer.slice(0, this.length);
   }
 }
+
+/** Parts one after the other. */
+export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -17,7 +17,7 @@ function addTwo(a: Counted, b: Counted): { values: Float64Array; counts: Float64
 
 /**
  * Sums ascending lists as they come. Lists of like size are added first, so that n pairs in all cost n log n, and no more
- * is kept than a few times the distinct magnitudes. (A Map of doubles takes 20 times as long.)
+ * is kept than a few times the distinct magnitudes.
  */
 export class CountedSum {
   private readonly runs: Counted[] = [];
