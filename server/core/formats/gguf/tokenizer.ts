@@ -4,16 +4,17 @@ import { withFile } from '../fileHead';
 import { readMetadata, readPreamble } from './metadata';
 import { byteLevelTokenizer } from './byteLevel';
 import { sentencePieceTokenizer } from './sentencePiece';
+import { unigramTokenizer } from './unigram';
 import { HeaderReader } from './reader';
 import { flag, numbers, texts } from './vocabulary';
 import type { Vocabulary } from './vocabulary';
 
 const key = (name: string): string => `tokenizer.ggml.${name}`;
-const WANTED = new Set([...['tokens', 'token_type', 'merges', 'scores'].map(key), 'tokenizer.chat_template']);
+const WANTED = new Set([...['tokens', 'token_type', 'merges', 'scores', 'precompiled_charsmap'].map(key), 'tokenizer.chat_template']);
 
 /**
  * The tokenizer in the metadata of a GGUF file as tokenizer.json and tokenizer_config.json would say it: byte-level BPE
- * (`gpt2`), or SentencePiece BPE with scores (`llama`). Null where the file has no tokens.
+ * (`gpt2`), SentencePiece BPE with scores (`llama`), or SentencePiece Unigram (`t5`). Null where the file has no tokens.
  *
  * @throws CheckpointError `no-tokenizer` for other kinds, `tokenizer-broken`
  */
@@ -32,7 +33,8 @@ export function readGgufTokenizer(checkpoint: Checkpoint): TokenizerSource | nul
   const kind = values[key('model')], config = configOf(vocabulary);
   if (kind === 'gpt2') return { file, ...byteLevelTokenizer(vocabulary, config) };
   if (kind === 'llama') return { file, ...sentencePieceTokenizer(vocabulary, config) };
-  throw new CheckpointError('no-tokenizer', { file }, `its metadata hold a tokenizer of kind ${JSON.stringify(kind ?? null).slice(0, 40)}; gpt2 and llama are read`);
+  if (kind === 't5') return { file, ...unigramTokenizer(vocabulary, config) };
+  throw new CheckpointError('no-tokenizer', { file }, `its metadata hold a tokenizer of kind ${JSON.stringify(kind ?? null).slice(0, 40)}; gpt2, llama and t5 are read`);
 }
 
 /** tokenizer_config.json, without `add_bos_token` and `add_eos_token` where the metadata do not say. */
