@@ -66,3 +66,30 @@ test('a table of characters that is not the known one is refused', { skip: !pres
   const other = storedT5('other.gguf', (bytes) => bytes.map((byte, i) => (i === 5000 ? byte ^ 1 : byte)));
   assert.throws(() => tokenizerOf(openCheckpoint(other)), saying('tokenizer-broken', 'precompiled_charsmap', 'nmt_nfkc'));
 });
+
+interface Pre { readonly tokens: readonly string[]; readonly merges: readonly string[]; readonly texts: readonly string[]; readonly ids: Readonly<Record<string, readonly (readonly number[])[]>> }
+const cuts = JSON.parse(readFileSync(path.join(root, 'test/golden/gguf/pre.json'), 'utf8')) as Pre;
+function cutAs(pre: string, model = 'gpt2'): ReturnType<typeof tokenizerOf> {
+  const file = path.join(folder, 'pre.gguf');
+  writeFileSync(file, ggufFile({
+    'general.architecture': ['text', 'llama'], 'tokenizer.ggml.model': ['text', model], 'tokenizer.ggml.pre': ['text', pre],
+    'tokenizer.ggml.tokens': ['texts', cuts.tokens], 'tokenizer.ggml.token_type': ['ints', cuts.tokens.map(() => 1)], 'tokenizer.ggml.merges': ['texts', cuts.merges],
+  }, [{ name: 'output_norm.weight', type: 'F32', shape: [1], bytes: new Uint8Array(4) }]));
+  return tokenizerOf(openCheckpoint(file));
+}
+
+for (const [pre, ids] of Object.entries(cuts.ids)) {
+  test(`a file that cuts as ${pre} has the ids of the Rust library under the published pre-tokeniser`, () => {
+    const tokenizer = cutAs(pre);
+    cuts.texts.forEach((text, i) => { assert.deepEqual([...tokenizer.encode(text)], ids[i], JSON.stringify(text)); });
+    // Long texts are encoded in pieces.
+    const long = `${cuts.texts[1]} word `.repeat(1200);
+    const whole = cutAs(pre).encode(long), halves = [long.slice(0, long.lastIndexOf(' ', 40_000)), long.slice(long.lastIndexOf(' ', 40_000))].map((part) => [...cutAs(pre).encode(part)]);
+    assert.equal(whole.length, halves[0].length + halves[1].length);
+  });
+}
+
+test('a kind that is not known is refused by its name, and so is a tokenizer of another kind', () => {
+  assert.throws(() => cutAs('deepseek-llm'), saying('tokenizer-broken', '"deepseek-llm"', 'gpt-2'));
+  assert.throws(() => cutAs('default', 'bert'), saying('no-tokenizer', '"bert"', 'gpt2, llama and t5'));
+});
