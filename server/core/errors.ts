@@ -9,7 +9,7 @@ export const errorCodes = [
   'git-lfs-pointer', 'html-page', 'unknown-format', 'unsupported-format', 'wrong-content',
   // containers whose values are encoded or whose structure is a program
   'bad-encoding', 'zip-broken', 'pickle-broken', 'pickle-blocked', 'torchscript', 'no-tensors', 'storage-missing', 'storage-too-short', 'bad-view',
-  'opaque-entries', 'mask-folded', 'other-format-written',
+  'opaque-entries', 'mask-folded', 'prefix-removed', 'other-format-written',
   'file-damaged', 'data-file-outside', 'data-file-missing',
   // safetensors
   'header-too-short', 'header-cut-short', 'header-longer-than-file', 'header-too-large', 'header-not-json', 'header-not-object',

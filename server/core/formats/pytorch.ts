@@ -7,6 +7,7 @@ import { listNames, shownName } from './names';
 import { readStreamContents, readZipContents, type Contents } from './pytorch/containers';
 import { PickleError } from './pytorch/pickle';
 import { placeTensor } from './pytorch/placeTensor';
+import { unwrapNames } from './pytorch/prefixes';
 import { findState, type FoundState } from './pytorch/stateDict';
 
 type Tensor = FileHeader['tensors'][number];
@@ -27,6 +28,8 @@ export const pytorch: Format = {
     if (isTar(head)) return ['sys_info', 'pickle', 'storages', 'tensors', './sys_info', './pickle', './storages', './tensors'].includes(latin1(head, 0, 100).replace(/\0.*$/s, ''));
     return (head[0] === 0x80 && head[1] >= 2 && head[1] <= 5) || text.startsWith('L119547037146038801333356L\n');
   },
+
+  interpret: unwrapNames,
 
   isSidecar: (name) => /^(training_args|optimizer|scheduler|scaler|rng_state\w*|random_states\w*|trainer_state)\.(bin|pt|pth)$/.test(name),
 
@@ -98,7 +101,6 @@ function remarks(path: string, state: FoundState, opaque: readonly OpaqueEntry[]
   const elements = optimizer.reduce((sum, { tensor }) => sum + tensor.shape.reduce((product, size) => product * size, 1), 0);
   const parts = [
     state.path.length > 0 ? `the model is in ${state.path.join('.')}` : '',
-    commonPrefix(state) === '' ? '' : `every name begins with ${commonPrefix(state)}`,
     optimizer.length > 0 ? `${optimizer.length} tensors of the optimizer with ${elements} values` : '',
     special.length > 0 ? `${special.slice(0, 4).map((entry) => `${shownName(entry.name)} is ${entry.kind}`).join(', ')}${special.length > 4 ? ` and ${special.length - 4} more` : ''}` : '',
     contents.unknown.size > 0 ? `objects of ${listNames([...contents.unknown.keys()])}` : '',
@@ -107,6 +109,3 @@ function remarks(path: string, state: FoundState, opaque: readonly OpaqueEntry[]
   if (folded.length > 0) problems.push({ code: 'mask-folded', where, detail: listNames(folded) });
   return problems;
 }
-
-/** `module.`, as DataParallel leaves it, when all names have it. */
-const commonPrefix = ({ model }: FoundState): string => (model.length > 0 && model.every(({ name }) => name.startsWith('module.')) ? 'module.' : '');

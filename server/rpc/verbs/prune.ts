@@ -137,7 +137,8 @@ function pruneText(output: PruneJson): string {
 }
 
 /** What a person finds changed in the copy. */
-function writtenChanges({ tensors }: Checkpoint): string {
-  const changes = [tensors.some(({ storedName }) => storedName !== undefined) ? 'tensors have the names that transformers uses' : '', tensors.some(({ storedDtype }) => storedDtype !== undefined) ? 'quantised weights are written as they decode' : ''].filter(Boolean);
+function writtenChanges({ tensors, problems }: Checkpoint): string {
+  const renamed = tensors.some(({ storedName }) => storedName !== undefined);
+  const changes = [renamed ? `tensors have the names that ${problems.some(({ code }) => code === 'prefix-removed') ? 'the model itself gives them' : 'transformers uses'}` : '', tensors.some(({ storedDtype }) => storedDtype !== undefined) ? 'quantised weights are written as they decode' : ''].filter(Boolean);
   return changes.length === 0 ? 'names, shapes and dtypes stay' : changes.join(', ');
 }
