@@ -7,7 +7,7 @@ import type { Problem } from './errors';
 import type { Checkpoint } from './formats/contract';
 import { MAX_CONFIG_BYTES } from './formats/modelConfig';
 import { isRewritten, writtenParts } from './formats/written';
-import { aligned, layOutFile, layOutLike } from './formats/writeSafetensors';
+import { aligned, layOutFile, layOutLike, namesLeftOut } from './formats/writeSafetensors';
 import type { FileLayout } from './formats/writeSafetensors';
 import type { Job, Progress } from './job';
 import { publish } from './pruning/publish';
@@ -30,6 +30,8 @@ export interface ConvertOptions {
   readonly io: IoMode;
   /** Null keeps every dtype. */
   readonly dtype: Convertible | null;
+  /** Copies that are names only, with the names that are kept (models/sharedCopies.ts). */
+  readonly leftOut?: ReadonlyMap<string, string>;
 }
 
 export interface Converted {
@@ -48,10 +50,11 @@ export interface Converted {
 export async function* convertCheckpoint(source: Checkpoint, options: ConvertOptions, signal?: AbortSignal): Job<Converted> {
   const target = resolveTarget(source, { out: options.out, force: options.force, suffix: options.dtype ?? 'safetensors', as: 'safetensors' });
   const parts = writtenParts(source, 'safetensors'), rewritten = isRewritten(source, 'safetensors');
+  const leftOut = options.leftOut ?? new Map<string, string>();
   const layouts = parts.map((part) => {
     if (options.dtype === null && !rewritten) return layOutLike(source, part[0]);
-    const file = source.files[part[0]], tensors = inFiles(source, part).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) }));
-    return layOutFile(rewritten ? aligned(tensors) : tensors, rewritten ? { format: 'pt', ...file.metadata } : file.metadata, file.path);
+    const file = source.files[part[0]], held = inFiles(source, part), tensors = held.filter(({ name }) => !leftOut.has(name)).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) }));
+    return layOutFile(rewritten ? aligned(tensors) : tensors, rewritten ? { format: 'pt', ...file.metadata, ...namesLeftOut(held, leftOut) } : file.metadata, file.path);
   });
   const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, 'safetensors', (sidecar) => withDtype(sidecar, options.dtype));
   return { out: target.path, bytes, problems };
@@ -88,7 +91,8 @@ async function* fill(source: Checkpoint, parts: readonly (readonly number[])[], 
     try {
       writeAll(fd, layout.head, 0);
       for (const info of inFiles(source, parts[number])) {
-        const wanted = targetDType(info.dtype, options.dtype), at = layout.places.get(info.name)!.from;
+        const wanted = targetDType(info.dtype, options.dtype), at = layout.places.get(info.name)?.from;
+        if (at === undefined) continue;
         const place = { file: source.files[info.file].path, tensor: info.name };
         if (options.dtype !== null && wanted !== options.dtype && dtypes[info.dtype].kind === 'float') problems.push({ code: 'unsupported-dtype', where: place, detail: `${info.dtype} is kept` });
         bytes?.close();

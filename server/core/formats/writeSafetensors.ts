@@ -66,15 +66,16 @@ const UNFIT: ReadonlySet<string> = new Set(['metadata-not-text', 'header-space-f
  * The layout of a file that holds the same tensors as file number `number` of the checkpoint: its header byte for byte
  * where that is sound, else written anew in the same order (a stale copy that the index does not use is left out).
  *
+ * @param leftOut copies that are names only, with the names that are kept: they stand in the metadata of another format's copy
  * @throws CheckpointError `file-changed-while-reading`, `not-found`, `not-readable`
  */
-export function layOutLike(checkpoint: Checkpoint, number: number): FileLayout {
+export function layOutLike(checkpoint: Checkpoint, number: number, leftOut: ReadonlyMap<string, string> = new Map()): FileLayout {
   const file = checkpoint.files[number];
   const tensors = checkpoint.tensors.filter((tensor) => tensor.file === number);
   if (formatOf(checkpoint.format).inPlace) {
     return { head: new Uint8Array(0), dataFrom: 0, byteLength: file.byteLength, places: new Map(tensors.map(({ name, from, to }) => [name, { from, to }])), inPlace: true };
   }
-  if (checkpoint.format !== 'safetensors') return layOutFile(aligned(tensors), { format: 'pt', ...file.metadata }, file.path);
+  if (checkpoint.format !== 'safetensors') return layOutFile(aligned(tensors.filter(({ name }) => !leftOut.has(name))), { format: 'pt', ...file.metadata, ...namesLeftOut(tensors, leftOut) }, file.path);
   const held = tensors.reduce((sum, tensor) => sum + tensor.to - tensor.from, 0);
   const sound = held === file.byteLength - file.dataFrom
     && !checkpoint.problems.some((problem) => problem.where.file === file.path && (UNFIT.has(problem.code) || problem.code === 'stray-copy'));
@@ -88,6 +89,10 @@ export function layOutLike(checkpoint: Checkpoint, number: number): FileLayout {
   }
   return { head, dataFrom: file.dataFrom, byteLength: file.byteLength, places: new Map(tensors.map(({ name, from, to }) => [name, { from, to }])) };
 }
+
+/** Metadata of one file: those of its tensors that are left out, each with the tensor that holds its values. */
+export const namesLeftOut = (tensors: readonly { readonly name: string }[], leftOut: ReadonlyMap<string, string>): Record<string, string> =>
+  Object.fromEntries([...leftOut].filter(([copy]) => tensors.some(({ name }) => name === copy)));
 
 /**
  * Text of the `*.index.json` of a written set. `total_size` is the sum of the tensors' bytes, whatever the source said.

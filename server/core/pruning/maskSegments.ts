@@ -57,7 +57,10 @@ export function segmentsOf(model: Model, file: number, layout: FileLayout, rules
   };
   const inFile = model.checkpoint.tensors.filter((info) => info.file === file && info.elements > 0).sort((a, b) => a.from - b.from);
   for (const info of inFile) {
-    const at = layout.places.get(info.name)!.from, rule = rules.get(info.name), { from, to } = info;
+    const place = layout.places.get(info.name);
+    // Left out: the tensor that it shares its bytes with stands for it.
+    if (!place) continue;
+    const at = place.from, rule = rules.get(info.name), { from, to } = info;
     if (rule) { flush(); segments.push({ kind: 'mask', file, from: 0, to: valueBytes(info), at, info, rule }); continue; }
     if (info.encoding) {
       flush();

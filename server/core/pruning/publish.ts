@@ -4,8 +4,7 @@ import { makeFolder } from '../bytes/makeFolder';
 import { readWhole, readWholeText } from '../bytes/readWhole';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
-import { writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName, type WrittenAs } from '../formats/written';
-import { formatOf } from '../formats/registry';
+import { isRewritten, writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName, type WrittenAs } from '../formats/written';
 import { MAX_INDEX_BYTES } from '../formats/shardIndex';
 import { encodeShardIndex } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
@@ -113,8 +112,8 @@ function fillFolder(source: Checkpoint, sidecars: readonly Sidecar[], target: Ta
   }
   if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
   if (source.index === null) {
-    // Parts of a split GGUF name themselves; safetensors shards are found by an index.
-    if (names.length > 1 && formatOf(source.format).interpret) writeFileSync(path.join(staged, 'model.safetensors.index.json'), encodeShardIndex(names.map((name, i) => ({ name, layout: layouts[i] }))), { flag: 'wx' });
+    // Parts of a split GGUF and numbered .bin files name themselves; safetensors shards are found by an index.
+    if (names.length > 1 && isRewritten(source, as)) writeFileSync(path.join(staged, 'model.safetensors.index.json'), encodeShardIndex(names.map((name, i) => ({ name, layout: layouts[i] }))), { flag: 'wx' });
     return;
   }
   writeFileSync(path.join(staged, writtenIndexName(source, as)), indexText(source, names, layouts), { flag: 'wx' });
@@ -128,9 +127,11 @@ function indexText(source: Checkpoint, names: readonly string[], layouts: readon
   const old = JSON.parse(readWholeText(source.index!, MAX_INDEX_BYTES)) as { metadata?: unknown };
   const metadata = typeof old.metadata === 'object' && old.metadata !== null && !Array.isArray(old.metadata) ? old.metadata : {};
   const totalSize = layouts.reduce((sum, layout) => sum + layout.byteLength - layout.dataFrom, 0);
-  const weightMap = Object.fromEntries(source.tensors.map((tensor) => [tensor.name, names[tensor.file]]));
+  // A copy that is a name only is left out of the files.
+  const written = source.tensors.filter((tensor) => layouts.some(({ places }) => places.has(tensor.name)));
+  const weightMap = Object.fromEntries(written.map((tensor) => [tensor.name, names[tensor.file]]));
   // transformers writes this one beside it; a wrong one is not carried on.
-  const counted = 'total_parameters' in metadata ? { total_parameters: source.tensors.reduce((sum, tensor) => sum + tensor.elements, 0) } : {};
+  const counted = 'total_parameters' in metadata ? { total_parameters: written.reduce((sum, tensor) => sum + tensor.elements, 0) } : {};
   return `${JSON.stringify({ metadata: { ...metadata, ...counted, total_size: totalSize }, weight_map: weightMap }, null, 2)}\n`;
 }
 

@@ -6,6 +6,7 @@ import { layOutLike } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
+import { sharedCopies } from '../models/sharedCopies';
 import { overTensors } from '../stats/overTensors';
 import { valueBytes } from '../tensor/tensorInfo';
 import type { WorkerPool } from '../workers/contract';
@@ -61,7 +62,8 @@ const weightBytes = (checkpoint: Model['checkpoint']): number => (!isRewritten(c
 export async function* writePruned(model: Model, plan: PrunePlan, options: WriteOptions, pool: WorkerPool, signal?: AbortSignal): Job<WrittenCheckpoint> {
   const { checkpoint } = model;
   const target = prunedTarget(model, plan.method, plan.request.sparsity, options);
-  const layouts = checkpoint.files.map((_, file) => layOutLike(checkpoint, file));
+  const leftOut = sharedCopies(model);
+  const layouts = checkpoint.files.map((_, file) => layOutLike(checkpoint, file, leftOut));
   const { answer: changed, files, bytes } = yield* publish(checkpoint, target, layouts, (stage) => fill(model, plan, layouts, stage, options.io, pool, signal), signal);
   return { out: target.path, kind: target.kind, files, bytes, changed };
 }

@@ -3,6 +3,8 @@ import { convertCheckpoint } from '../../core/convert';
 import { CheckpointError } from '../../core/errors';
 import type { Problem } from '../../core/errors';
 import { openCheckpoint } from '../../core/formats/openCheckpoint';
+import { applyArchitecture } from '../../core/models/openModel';
+import { sharedCopies } from '../../core/models/sharedCopies';
 import { safetensors } from '../../core/formats/safetensors';
 import type { Convertible } from '../../core/tensor/narrow';
 import type { ConvertJson } from '../../protocol/verbs';
@@ -31,9 +33,10 @@ export const convert: Verb<'convert'> = {
     const out = requireText(args, 'out', 'where to write'), dtype = dtypeOf(args);
     requireFormat(requireText(args, 'to', 'the format to write, e.g. safetensors'));
     const source = openCheckpoint(path.resolve(context.cwd, args.positional[0]));
-    const written = yield* convertCheckpoint(source, { out: path.resolve(context.cwd, out), force: context.force, io: context.io, dtype }, context.signal);
+    const leftOut = sharedCopies(applyArchitecture(source), 'safetensors');
+    const written = yield* convertCheckpoint(source, { out: path.resolve(context.cwd, out), force: context.force, io: context.io, dtype, leftOut }, context.signal);
     return {
-      out: written.out, dtype, tensors: source.tensors.length, bytes: written.bytes, seconds: (performance.now() - started) / 1000,
+      out: written.out, dtype, tensors: source.tensors.length - leftOut.size, bytes: written.bytes, seconds: (performance.now() - started) / 1000,
       problems: [...source.problems, ...written.problems].map(problemJson),
     };
   },

@@ -111,7 +111,10 @@ function layerLine(output: InspectJson): string {
   for (const size of sizes.values()) { least = Math.min(least, size); most = Math.max(most, size); }
   const low = shortCount(least), high = shortCount(most);
   const each = least === most ? `of ${high} parameters each` : low === high ? `of about ${high} parameters each` : `of ${low} to ${high} parameters`;
-  return `${sizes.size} ${sizes.size === 1 ? 'layer' : 'layers'} ${each}`;
+  // Two rows of blocks are told apart: `3 encoder + 3 decoder layers`.
+  const stacks = [...new Set(output.tensors.filter(({ layer, role }) => layer !== null && role !== 'buffer').map(({ stack }) => stack))].sort().reverse();
+  const counts = stacks.map((stack) => `${[...sizes.keys()].filter((name) => stack === undefined || name.startsWith(`${stack} `)).length}${stack === undefined ? '' : ` ${stack}`}`);
+  return `${counts.join(' + ')} ${sizes.size === 1 ? 'layer' : 'layers'} ${each}`;
 }
 
 const tiedLines = (output: InspectJson): string => output.tied.map((group) => `tied: ${group.map(printable).join(' = ')}`).join('\n');

@@ -3,10 +3,10 @@ import { CheckpointError } from '../../core/errors';
 import type { Problem } from '../../core/errors';
 import { formatOf } from '../../core/formats/registry';
 import { isRewritten } from '../../core/formats/written';
-import type { Checkpoint } from '../../core/formats/contract';
 import type { Model } from '../../core/models/contract';
 import { countedAsParameters } from '../../core/models/counting';
 import { openModel } from '../../core/models/openModel';
+import { sharedCopies } from '../../core/models/sharedCopies';
 import { scopes } from '../../core/pruning/contract';
 import type { Pattern, PrunePlan, PruneRequest, PruningMethod, Scope } from '../../core/pruning/contract';
 import { parsePattern, patternSparsity, patternText } from '../../core/pruning/pattern';
@@ -115,8 +115,8 @@ function pruneJson(model: Model, plan: PrunePlan, written: WrittenCheckpoint, se
 }
 
 /** Formats that are only read are written as safetensors, and that is said. */
-const writtenOtherwise = ({ checkpoint }: Model): Problem[] => (isRewritten(checkpoint)
-  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `${formatOf(checkpoint.format).title} is read, not written; ${writtenChanges(checkpoint)}` }] : []);
+const writtenOtherwise = (model: Model): Problem[] => (isRewritten(model.checkpoint)
+  ? [{ code: 'other-format-written', where: { file: model.checkpoint.path }, detail: `${formatOf(model.checkpoint.format).title} is read, not written; ${writtenChanges(model)}` }] : []);
 
 function pruneText(output: PruneJson): string {
   const count = (value: number): string => value.toLocaleString('en');
@@ -137,8 +137,10 @@ function pruneText(output: PruneJson): string {
 }
 
 /** What a person finds changed in the copy. */
-function writtenChanges({ tensors, problems }: Checkpoint): string {
+function writtenChanges(model: Model): string {
+  const { tensors, problems } = model.checkpoint, shared = [...sharedCopies(model)];
   const renamed = tensors.some(({ storedName }) => storedName !== undefined);
-  const changes = [renamed ? `tensors have the names that ${problems.some(({ code }) => code === 'prefix-removed') ? 'the model itself gives them' : 'transformers uses'}` : '', tensors.some(({ storedDtype }) => storedDtype !== undefined) ? 'quantised weights are written as they decode' : ''].filter(Boolean);
+  const changes = [renamed ? `tensors have the names that ${problems.some(({ code }) => code === 'prefix-removed') ? 'the model itself gives them' : 'transformers uses'}` : '', tensors.some(({ storedDtype }) => storedDtype !== undefined) ? 'quantised weights are written as they decode' : '',
+    shared.length > 0 ? `${shared.map(([copy, kept]) => `${copy} is ${kept}`).join(', ')} and not stored a second time` : ''].filter(Boolean);
   return changes.length === 0 ? 'names, shapes and dtypes stay' : changes.join(', ');
 }
