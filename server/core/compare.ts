@@ -1,5 +1,6 @@
 import type { ByteSource, IoMode } from './bytes/byteSource';
 import { openTensor } from './bytes/decodedSource';
+import { prepareSpill } from './bytes/decoders/prepareSpill';
 import { throwIfCancelled } from './errors';
 import type { Checkpoint } from './formats/contract';
 import type { Job } from './job';
@@ -38,6 +39,7 @@ export async function* compareCheckpoints(a: Checkpoint, b: Checkpoint, io: IoMo
   try {
     for (const name of names) {
       const left = inA.get(name), right = inB.get(name);
+      for (const [checkpoint, info] of [[a, left], [b, right]] as const) if (info) await prepareSpill(checkpoint.files[info.file], info, signal);
       const pair = new Pair(left, right);
       const elements = Math.max(left?.elements ?? 0, right?.elements ?? 0);
       for (let first = 0; first < elements || first === 0; first += WINDOW_ELEMENTS) {

@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { ByteSource, IoMode } from './bytes/byteSource';
 import { openTensor } from './bytes/decodedSource';
+import { prepareSpill } from './bytes/decoders/prepareSpill';
 import { readWholeText } from './bytes/readWhole';
 import { throwIfCancelled } from './errors';
 import type { Problem } from './errors';
@@ -96,6 +97,7 @@ async function* fill(source: Checkpoint, parts: readonly (readonly number[])[], 
         const place = { file: source.files[info.file].path, tensor: info.name };
         if (options.dtype !== null && wanted !== options.dtype && dtypes[info.dtype].kind === 'float') problems.push({ code: 'unsupported-dtype', where: place, detail: `${info.dtype} is kept` });
         bytes?.close();
+        await prepareSpill(source.files[info.file], info, signal);
         bytes = openTensor(source.files[info.file], info, options.io);
         const window = new Window(info, wanted);
         for (let first = 0; first < info.elements; first += WINDOW_ELEMENTS) {

@@ -2,7 +2,7 @@ import type { EncodedBytes, EncodingStep } from '../tensor/encoding';
 import type { TensorInfo } from '../tensor/tensorInfo';
 import type { ByteSource, IoMode } from './byteSource';
 import { ggml } from './decoders/ggml';
-import { inflated } from './decoders/inflated';
+import { inflated, spillKey } from './decoders/inflated';
 import { masked } from './decoders/masked';
 import { packed } from './decoders/packed';
 import { protobufField } from './decoders/protobuf';
@@ -45,7 +45,7 @@ function decode(raw: ByteSource, file: FileStamp, encoded: EncodedBytes): ByteSo
 
 function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: FileStamp, place: Pick<EncodedBytes, 'from' | 'to'>): ByteSource {
   switch (step.kind) {
-    case 'inflate': return inflated(source, file, `${place.from}:${place.to}`, step.inflatedBytes);
+    case 'inflate': return inflated(source, file, spillKey(place.from, place.to), step.inflatedBytes);
     case 'slice': return sliced(source, step.from, step.to);
     case 'swap': return swapped(source, step.itemBytes);
     case 'strided': return strided(source, step);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { makeFolder } from '../bytes/makeFolder';
 import { openTensor } from '../bytes/decodedSource';
+import { prepareSpill } from '../bytes/decoders/prepareSpill';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { Checkpoint } from '../formats/contract';
 import type { Job } from '../job';
@@ -68,6 +69,7 @@ async function* write(checkpoint: Checkpoint, encoded: readonly TensorInfo[], fi
   let at = 0;
   try {
     for (const tensor of encoded) {
+      await prepareSpill(checkpoint.files[tensor.file], tensor, signal);
       const source = openTensor(checkpoint.files[tensor.file], tensor, 'pread');
       try {
         for (let from = 0, size = valueBytes(tensor); from < size; from += WINDOW_BYTES) {

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { interruptible } from '../bytes/interrupt';
 import { CheckpointError } from '../errors';
 import { loadKernels } from '../kernels/kernels';
 import type { WorkerAnswers, WorkerTask } from './contract';
@@ -53,7 +54,7 @@ if (parentPort) {
         untold = 0;
         toldAt = now;
       };
-      const answer = perform({ kernels, check, progress }, task);
+      const answer = interruptible(check, () => perform({ kernels, check, progress }, task));
       send({ type: 'answer', id, bytes: untold, answer }, arraysOf(answer));
     } catch (error) {
       const { code, where, detail } = error instanceof CheckpointError ? error : { code: 'internal' as const, where: {}, detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error) };

@@ -6,9 +6,11 @@ import { after, describe, test } from 'node:test';
 import { constants, deflateRawSync } from 'node:zlib';
 import { openTensor } from '../../../server/core/bytes/decodedSource';
 import { InflateError, inflateStream } from '../../../server/core/bytes/decoders/inflateStream';
+import { prepareSpill } from '../../../server/core/bytes/decoders/prepareSpill';
 import { removeSpills } from '../../../server/core/bytes/decoders/spill';
-import { CheckpointError } from '../../../server/core/errors';
+import { CheckpointError, isCancelled } from '../../../server/core/errors';
 import type { TensorInfo } from '../../../server/core/tensor/tensorInfo';
+import { makePool } from '../../../server/core/workers/pool';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'winnow-inflate-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -81,6 +83,36 @@ describe('a large compressed entry', () => {
     }
     removeSpills();
     assert.deepEqual(spills(), []);
+  });
+
+  test('hears of a cancel within 100 ms, in a worker and on the main thread, and nothing stays', async () => {
+    // 400 MiB that inflate slowly enough to be caught in the middle.
+    const many = deflateRawSync(new Uint8Array(400 * 2 ** 20), { level: 1 }), big = stamp(many, 'big.bin'), bytes = 400 * 2 ** 20;
+    const steps = [{ kind: 'inflate', inflatedBytes: bytes }] as const, tensor: TensorInfo = { name: 'w', dtype: 'F32', shape: [bytes / 4], elements: bytes / 4, file: 0, from: 0, to: many.length, encoding: steps };
+    const pool = makePool({ threads: 1 });
+    // The worker loads its parts first.
+    await pool.run({ kind: 'scan', source: { file: stamp(new Uint8Array(8), 'small.bin'), io: 'pread', dtype: 'F32', shape: [2], from: 0, to: 8 }, threshold: null });
+    const late = async (work: (signal: AbortSignal) => Promise<unknown>): Promise<number> => {
+      const controller = new AbortController();
+      let abortedAt = 0;
+      setTimeout(() => { abortedAt = performance.now(); controller.abort(); }, 60);
+      await assert.rejects(work(controller.signal), isCancelled);
+      assert.ok(abortedAt > 0);
+      return performance.now() - abortedAt;
+    };
+    try {
+      const source = { file: big, io: 'pread', dtype: 'F32', shape: tensor.shape, from: 0, to: bytes, encoded: { from: 0, to: many.length, steps } } as const;
+      const times = [await late((signal) => pool.run({ kind: 'scan', source, threshold: null }, signal)), await late((signal) => prepareSpill(big, tensor, signal))];
+      // Three times the promise, for a machine with other work.
+      assert.ok(Math.max(...times) < 300, `${times.map(Math.round).join(' and ')} ms`);
+      assert.deepEqual(spills(), []);
+      // And prepared, it is found.
+      await prepareSpill(stamp(packed, 'sound.bin'), info);
+      assert.equal(spills().length, 1);
+    } finally {
+      await pool.close();
+      removeSpills();
+    }
   });
 
   test('that is damaged or of another size is refused, and nothing stays', () => {

@@ -5,8 +5,10 @@ import type { FileStamp } from '../stamp';
 import { openSpilled } from './spill';
 
 /** Longest entry that is inflated into memory. */
-const MAX_IN_MEMORY_BYTES = 32 * 2 ** 20;
+export const MAX_IN_MEMORY_BYTES = 32 * 2 ** 20;
 
+/** Tells an entry from others of the same file. */
+export const spillKey = (from: number, to: number): string => `${from}:${to}`;
 
 /**
  * A deflated entry as plain bytes. Reading inflates it, once: into memory, or into a temporary file where it is large.

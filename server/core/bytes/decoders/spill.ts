@@ -5,6 +5,7 @@ import path from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { CheckpointError } from '../../errors';
 import type { ByteSource } from '../byteSource';
+import { checkInterrupted } from '../interrupt';
 import type { FileStamp } from '../stamp';
 import { InflateError, inflateStream } from './inflateStream';
 
@@ -12,14 +13,18 @@ import { InflateError, inflateStream } from './inflateStream';
 const PIECE_BYTES = 2 ** 20;
 const NAME = /^winnow-inflated-(\d+)-[0-9a-f]{32}(\.\w+)?$/;
 
+/** Where this process keeps an inflated entry. */
+export const spillName = (file: FileStamp, key: string): string =>
+  path.join(tmpdir(), `winnow-inflated-${process.pid}-${createHash('sha256').update(`${file.realPath}\n${file.mtimeMs}\n${file.byteLength}\n${key}`).digest('hex').slice(0, 32)}`);
+
 /**
  * A large deflated entry, inflated once a process into a temporary file that all its threads read. Removed when the process
  * ends, or by the next one that makes such a file.
  *
- * @throws CheckpointError `bad-encoding`, `disk-full`
+ * @throws CheckpointError `bad-encoding`, `disk-full`, `cancelled` inside of `interruptible`
  */
 export function openSpilled(source: ByteSource, file: FileStamp, key: string, inflatedBytes: number): { read(from: number, to: number, into: Uint8Array): void; close(): void } {
-  const name = path.join(tmpdir(), `winnow-inflated-${process.pid}-${createHash('sha256').update(`${file.realPath}\n${file.mtimeMs}\n${file.byteLength}\n${key}`).digest('hex').slice(0, 32)}`);
+  const name = spillName(file, key);
   let fd = openExisting(name, inflatedBytes);
   if (fd < 0) {
     removeLeftovers();
@@ -67,11 +72,13 @@ function write(source: ByteSource, file: FileStamp, part: string, inflatedBytes:
   const wrong = (detail: string): CheckpointError => new CheckpointError('bad-encoding', { file: file.path }, `a compressed entry does not inflate: ${detail}`);
   try {
     inflateStream(() => {
+      checkInterrupted();
       const length = Math.min(PIECE_BYTES, source.byteLength - read);
       source.read(read, read + length, piece);
       read += length;
       return piece.subarray(0, length);
     }, (bytes) => {
+      checkInterrupted();
       if (written + bytes.length > inflatedBytes) throw wrong(`it gives more than ${inflatedBytes} bytes`);
       for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done);
       written += bytes.length;
@@ -87,7 +94,7 @@ function write(source: ByteSource, file: FileStamp, part: string, inflatedBytes:
 
 let watching = false;
 /** A worker ends before its process: only the main thread cleans up, and a pool asks it to (see workers/pool.ts). */
-function removeAtExit(): void {
+export function removeAtExit(): void {
   if (watching || !isMainThread) return;
   watching = true;
   process.once('exit', removeSpills);
