@@ -115,7 +115,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'target-inside-source': (p, d) => `${file(p)} lies inside the checkpoint's own folder${aside(d)}. Choose an --out outside of it.`,
   'target-not-writable': (p, d) => `${file(p)} cannot be written${aside(d)}. Check the folder's permissions, or choose another --out.`,
   'disk-full': (p, d) => `There is not enough free space${p.file === undefined ? '' : ` for ${p.file}`}${aside(d)}. Free some space, or choose an --out on another disk.`,
-  'unsupported-dtype': (p, d) => `The dtype of ${tensor(p)}${inFile(p)} cannot be used for this${aside(d)}. Leave the tensor out with --exclude, or convert the checkpoint.`,
+  'unsupported-dtype': (p, d) => `The dtype of ${tensor(p)}${inFile(p)} cannot be used for this${aside(d)}. Leave the tensor out with --exclude${TELLS_HOW.test(d) ? '' : ', or convert the checkpoint'}.`,
   'no-match': (_, d) => `A pattern matches no tensor${aside(d)}. \`winnow inspect --json\` lists the names.`,
   'became-infinite': (p, d) => `Values of ${tensor(p)}${inFile(p)} are too large for the new dtype and became infinite${aside(d)}. Use BF16 or F32, which reach further than F16.`,
   // evaluation

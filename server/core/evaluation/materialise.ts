@@ -26,11 +26,11 @@ export interface PlainModel {
 
 /**
  * What lies at an odd byte of its file is copied too: the runtime's kernels count on whole elements. Constants stay in their
- * graph, and packed integers are the runtime's own.
+ * graph, and the integers of a graph are the runtime's own.
  */
-function needsCopy({ dtype, encoding, section, from, elements }: TensorInfo): boolean {
+function needsCopy({ dtype, encoding, section, from, elements, use }: TensorInfo): boolean {
   if (section === 'constant' || elements === 0) return false;
-  return encoding ? !encoding.some((step) => step.kind === 'packed') : from % Math.ceil(dtypes[dtype].bits / 8) !== 0;
+  return encoding ? !encoding.some((step) => step.kind === 'packed' || (use !== undefined && step.kind === 'affine')) : from % Math.ceil(dtypes[dtype].bits / 8) !== 0;
 }
 
 /**

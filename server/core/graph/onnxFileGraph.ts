@@ -140,13 +140,14 @@ class Rebuilder {
       else if (part.number === 2) dataType = part.value;
     }
     const info = this.tensors.get(name), overlay = options.overlay?.get(name);
-    const size = info === undefined ? 0 : valueBytes(info), masked = this.maskable.has(name);
-    // Packed integers are decoded for people only; the runtime takes them as they are.
-    if (info === undefined || info.storedBits !== undefined || (size < INLINE_BYTES && !masked && !overlay)) {
+    // Integers that the graph dequantises are decoded for people only; the runtime takes them as they are.
+    const integers = info?.encoding?.every((step) => step.kind === 'affine') === true && info.from % ((info.storedBits ?? 8) / 8) === 0;
+    const size = info === undefined ? 0 : integers ? info.to - info.from : valueBytes(info), masked = this.maskable.has(name);
+    if (info === undefined || (info.storedBits !== undefined && !integers) || (size < INLINE_BYTES && !masked && !overlay)) {
       this.parts.push(info !== undefined && isOutside ? this.inline(info, dataType) : this.copy(field));
       return name;
     }
-    if (info.encoding) throw new CheckpointError('internal', { tensor: name }, 'an encoded weight has to be materialised first');
+    if (info.encoding && !integers) throw new CheckpointError('internal', { tensor: name }, 'an encoded weight has to be materialised first');
     const place = overlay ?? { realPath: this.checkpoint.files[info.file].realPath, from: info.from, byteLength: size };
     const root = rootOf(place.realPath);
     this.root ??= root;

@@ -8,6 +8,9 @@ const KEPT: ReadonlySet<Role> = new Set(['embedding', 'position', 'norm', 'bias'
 /** What quantising tools append to the name of a weight. */
 const QUANTISED = /_(q|quantized|scale|zero_point|zp)$/;
 
+/** Values as they are, if written out number by number; what is packed or quantised is no weight to prune. */
+const isPlainNumbers = ({ encoding, special }: TensorInfo): boolean => special === undefined && (encoding === undefined || encoding.every((step) => step.kind === 'protobuf'));
+
 /**
  * The role of a tensor that a graph is stored with: what its name says, then the module that uses it (exporters rename
  * weights to `onnx::MatMul_123` but keep modules), then the operator. Prunable is what multiplies activations as a matrix.
@@ -19,6 +22,6 @@ export function roleByUse(tensor: TensorInfo, use: TensorUse, roleOf: (name: str
   // Shapes, axes, indices and lone numbers are no weights.
   if (kind === 'bool' || (kind === 'int' && bits === 64) || tensor.shape.length === 0) return { ...found, role: 'buffer', prunable: false, parameter: false, orientation: null };
   const role: Role = use.op === 'Gather' && tensor.shape.length === 2 && found.role !== 'position' ? 'embedding' : use.head && use.prunable && tensor.shape.length >= 2 ? 'head' : found.role;
-  const prunable = use.prunable && tensor.shape.length >= 2 && tensor.section !== 'constant' && !tensor.encoding && !KEPT.has(role);
+  const prunable = use.prunable && tensor.shape.length >= 2 && tensor.section !== 'constant' && isPlainNumbers(tensor) && !KEPT.has(role);
   return { ...found, role, prunable, orientation: tensor.shape.length < 2 ? null : use.orientation };
 }

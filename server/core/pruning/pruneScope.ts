@@ -1,5 +1,6 @@
 import { CheckpointError } from '../errors';
 import type { Problem } from '../errors';
+import { formatOf } from '../formats/registry';
 import type { Model, TensorRole } from '../models/contract';
 import { dtypes } from '../tensor/dtype';
 import type { DType } from '../tensor/dtype';
@@ -30,12 +31,15 @@ export function copiesOf(model: Model): ReadonlyMap<string, readonly string[]> {
   return copies;
 }
 
+/** Values of an ONNX file that are no plain bytes of it: half floats in `int32_data`, floats in pieces. */
+const isWrittenOut = ({ checkpoint }: Model, { encoding }: TensorInfo): boolean => formatOf(checkpoint.format).inPlace === true && encoding?.some((step) => step.kind === 'protobuf') === true;
+
 /**
  * Which tensors compete: the prunable ones, those that an `include` glob names, less those that an `exclude` glob names.
  * A glob that names one copy of a tied group means the group.
  *
  * @throws CheckpointError `no-match` for a glob that names nothing, `unsupported-dtype` for an included tensor that is not
- *   a float this version prunes, `nothing-in-scope`
+ *   a float this version prunes or whose values cannot be changed in place, `nothing-in-scope`
  */
 export function pruneScope(model: Model, request: Pick<PruneRequest, 'include' | 'exclude'>): PruneScope {
   const { tensors } = model.checkpoint;
@@ -67,6 +71,9 @@ export function pruneScope(model: Model, request: Pick<PruneRequest, 'include' |
     if (tensor.info.special !== undefined) {
       if (asked) throw new CheckpointError('unsupported-dtype', { ...place, tensor: name }, `it is ${tensor.info.special} (${tensor.info.storedDtype ?? dtype})`);
       continue;
+    }
+    if (isWrittenOut(model, tensor.info)) {
+      throw new CheckpointError('unsupported-dtype', { ...place, tensor: name }, `its ${dtype} values stand in the graph as a list of numbers, which cannot be changed in place; convert the checkpoint to safetensors and prune that copy, or save the model again with raw_data`);
     }
     if (isPrunableDType(dtype)) chosen.push(tensor);
     else if (asked) throw new CheckpointError('unsupported-dtype', { ...place, tensor: name }, `${dtype} cannot be pruned by magnitude`);

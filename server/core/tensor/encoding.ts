@@ -16,8 +16,11 @@ export type EncodingStep =
   | { readonly kind: 'transpose'; readonly itemBytes: number; readonly rows: number; readonly columns: number }
   /** Sign bits inverted: the top bit of these bytes of each item (a lazy negation or conjugation). */
   | { readonly kind: 'signs'; readonly itemBytes: number; readonly bytes: readonly number[] }
-  /** (q - zeroPoint) * scale as F32, of integers. */
-  | { readonly kind: 'affine'; readonly stored: 'I8' | 'U8' | 'I32'; readonly scale: number; readonly zeroPoint: number }
+  /** (q - zeroPoint) * scale as F32, of integers. With `channels`, item i has the scale of channel `floor(i / inner) % scales.length`. */
+  | {
+    readonly kind: 'affine'; readonly stored: 'I8' | 'U8' | 'I32'; readonly scale: number; readonly zeroPoint: number;
+    readonly channels?: { readonly scales: readonly number[]; readonly zeroPoints: readonly number[]; readonly inner: number };
+  }
   /** Zero (+0.0) where the mask, a tensor of the same file with as many items, is zero. */
   | { readonly kind: 'masked'; readonly itemBytes: number; readonly mask: EncodedBytes & { readonly itemBytes: number } }
   /** Block-quantised values of a GGUF type, as F32. */

@@ -58,7 +58,14 @@ export function affine(source: ByteSource, step: Extract<EncodingStep, { kind: '
     const raw = new Uint8Array((end - first) * size);
     source.read(first * size, end * size, raw);
     const stored = step.stored === 'I8' ? new Int8Array(raw.buffer) : step.stored === 'U8' ? raw : new Int32Array(raw.buffer);
-    return Float32Array.from(stored, (q) => (q - step.zeroPoint) * step.scale);
+    const { channels, scale, zeroPoint } = step;
+    // The difference is rounded to F32 before it is scaled, as ONNX Runtime does; of 8 bits it is exact.
+    if (!channels) return Float32Array.from(stored, (q) => Math.fround(q - zeroPoint) * scale);
+    const { scales, zeroPoints, inner } = channels;
+    return Float32Array.from(stored, (q, i) => {
+      const channel = Math.floor((first + i) / inner) % scales.length;
+      return Math.fround(q - zeroPoints[channel]) * scales[channel];
+    });
   };
   return {
     path: source.path,

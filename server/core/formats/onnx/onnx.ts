@@ -4,6 +4,7 @@ import type { TensorUse } from '../../tensor/tensorInfo';
 import type { Format } from '../contract';
 import { withFile } from '../fileHead';
 import { shownName } from '../names';
+import { dequantiser } from './dequantise';
 import { placeExternal } from './externalFiles';
 import { readOnnx } from './onnxModel';
 import { ProtoReader } from './protoReader';
@@ -47,13 +48,14 @@ export const onnx: Format = {
   readHeader(file) {
     try {
       return withFile(file, (fd, byteLength) => {
-        const { tensors, opaque, uses, metadata } = readOnnx(new ProtoReader(fd, file, byteLength), file);
+        const { tensors, opaque, uses, dequantising, metadata } = readOnnx(new ProtoReader(fd, file, byteLength), file);
+        const shownAs = dequantiser(file, tensors);
         const { files, places } = placeExternal(file, tensors);
         const problems: Problem[] = opaque.length === 0 ? [] : [{ code: 'opaque-entries', where: { file, tensor: shownName(opaque[0].name) }, detail: `${opaque.length}, e.g. ${shownName(opaque[0].name)}: ${opaque[0].detail}` }];
         return {
           tensors: tensors.map((found) => {
             const { external: _, origin, encoding, ...tensor } = found, use = uses.get(found.name);
-            return { ...tensor, ...places.get(found), ...(encoding.length > 0 && { encoding }), use: use ?? UNUSED, ...(origin === 'constant' && { section: 'constant' as const }) };
+            return { ...tensor, ...places.get(found), ...(encoding.length > 0 && { encoding }), use: use ?? UNUSED, ...(origin === 'constant' && { section: 'constant' as const }), ...shownAs(found, dequantising.get(found.name)) };
           }),
           metadata, dataFrom: 0, problems, opaque, files,
         };

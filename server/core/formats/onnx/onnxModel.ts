@@ -1,6 +1,7 @@
 import { CheckpointError } from '../../errors';
 import { listNames, shownName } from '../names';
 import type { TensorUse } from '../../tensor/tensorInfo';
+import type { Dequantising } from './dequantise';
 import { GraphUses, type NodeFacts } from './graphUses';
 import { elementsOf, MAX_TEXT, readTensor, type OnnxTensor, type OpaqueTensor } from './onnxTensor';
 import type { ProtoField, ProtoReader } from './protoReader';
@@ -19,6 +20,8 @@ export interface OnnxContents {
   readonly tensors: readonly FoundTensor[];
   readonly opaque: readonly OpaqueTensor[];
   readonly uses: ReadonlyMap<string, TensorUse>;
+  /** The DequantizeLinear that takes a tensor, by the tensor's name. */
+  readonly dequantising: ReadonlyMap<string, Dequantising>;
   /** `producer_name` and its version, the IR version, opsets. */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -47,18 +50,22 @@ export function readOnnx(reader: ProtoReader, file: string): OnnxContents {
   return { ...walk.result(), metadata };
 }
 
+/** What attributes say of a node. An axis counted from the end is a number beyond all axes here. */
+interface AttributeFacts { transA: boolean; transB: boolean; swapsLast: boolean; axis: number | null; blocked: boolean }
+
 class Walk {
   private readonly tensors: FoundTensor[] = [];
   private readonly opaque: OpaqueTensor[] = [];
   private readonly names = new Set<string>();
   private readonly uses = new GraphUses();
   private readonly outputs = new Set<string>();
+  private readonly dequantising = new Map<string, Dequantising>();
   private nodes = 0;
 
   constructor(private readonly reader: ProtoReader, private readonly file: string) {}
 
   result(): Omit<OnnxContents, 'metadata'> {
-    return { tensors: this.tensors, opaque: this.opaque, uses: this.uses.resolve(this.outputs) };
+    return { tensors: this.tensors, opaque: this.opaque, uses: this.uses.resolve(this.outputs), dequantising: this.dequantising };
   }
 
   /** @param prefix of names inside a subgraph, whose values may be called like those of another branch */
@@ -117,12 +124,16 @@ class Walk {
       // Attributes are read last: a Constant's name is its output's, wherever that stands.
       case 5: if (attributes.push(part) > 4096) throw reader.damaged(part.tagFrom, 'a node with more than 4096 attributes'); break;
     }
-    const found = { transA: false, transB: false, swapsLast: true };
+    const found: AttributeFacts = { transA: false, transB: false, swapsLast: true, axis: null, blocked: false };
     for (const attribute of attributes) this.attribute(attribute, { name, op, inputs, outputs, ...found }, found, prefix, depth);
     this.uses.add({ name, op, inputs, outputs, ...found });
+    // Names of subgraphs may be those of others; a tensor that is dequantised in two ways is shown by the first.
+    if (op === 'DequantizeLinear' && depth === 0 && inputs.length >= 2 && !this.dequantising.has(inputs[0])) {
+      this.dequantising.set(inputs[0], { scale: inputs[1], zeroPoint: inputs[2] === undefined || inputs[2] === '' ? null : inputs[2], axis: found.axis, blocked: found.blocked });
+    }
   }
 
-  private attribute(field: ProtoField, node: NodeFacts, found: { transA: boolean; transB: boolean; swapsLast: boolean }, prefix: string, depth: number): void {
+  private attribute(field: ProtoField, node: NodeFacts, found: AttributeFacts, prefix: string, depth: number): void {
     const { reader } = this, [from, to] = reader.message(field);
     let key = '', integer = 0;
     const tensors: ProtoField[] = [], sparse: ProtoField[] = [], graphs: ProtoField[] = [];
@@ -141,6 +152,8 @@ class Walk {
       this.plainConstant(key, from, to, node.outputs[0], prefix);
     } else if (key === 'transA') found.transA = integer === 1;
     else if (key === 'transB') found.transB = integer === 1;
+    else if (key === 'axis') found.axis = integer;
+    else if (key === 'block_size') found.blocked = integer !== 0;
     else if (key === 'perm') found.swapsLast = this.swapsLastTwo(from, to);
   }
 
