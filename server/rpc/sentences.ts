@@ -120,7 +120,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'became-infinite': (p, d) => `Values of ${tensor(p)}${inFile(p)} are too large for the new dtype and became infinite${aside(d)}. Use BF16 or F32, which reach further than F16.`,
   // evaluation
   'no-tokenizer': (p, d) => `There is no tokenizer${p.file === undefined ? '' : ` in ${p.file}`}${aside(d)}. Put the model's tokenizer.json into the same folder.`,
-  'tokenizer-broken': (p, d) => `The tokenizer ${file(p)} cannot be used${aside(d)}. Download the model's tokenizer.json again.`,
+  'tokenizer-broken': (p, d) => `The tokenizer ${file(p)} cannot be used${aside(d)}. ${/\.gguf$/i.test(p.file ?? '') ? 'Convert the checkpoint to safetensors and put the model\'s tokenizer.json into that folder.' : 'Download the model\'s tokenizer.json again.'}`,
   'token-out-of-range': (p, d) => `The tokenizer yields an id that the model has no embedding for${inFile(p)}${aside(d)}. Tokenizer and weights are of different models.`,
   'tokens-without-rows': (p, d) => `The tokenizer of ${file(p)} has tokens without an embedding row${aside(d)}. A text that uses one cannot be evaluated.`,
   'text-not-utf8': (p, d) => `${file(p)} is not UTF-8 text${aside(d)}. Convert it to UTF-8.`,

@@ -28,7 +28,7 @@ function onnxSeeds(): Seed[] {
     { name: 'n', dims: [3], type: 22, values: (t: ProtoWriter) => { t.bytes(9, Uint8Array.of(0x21, 0x03)); } }, { name: 's', dims: [1], type: 8, values: (t: ProtoWriter) => { t.string(6, 'text'); } },
   ];
   const sparse = new ProtoWriter().message(1, tensorProto({ name: 'sp', dims: [2], type: 1, values: (t) => { t.bytes(9, f32Bytes(1, 2)); } })).ints(3, [8]);
-  return [{ name: 'typed.onnx', bytes: onnxFile(typed, nodes, ['y'], (graph) => { graph.message(15, sparse); }) }, { name: 'plain.onnx', bytes: onnxFile([rawF32('a', [4, 8]), rawF32('b', [8])]) }];
+  return [{ name: 'typed.onnx', bytes: onnxFile(typed, nodes, ['y'], (graph) => { graph.message(15, sparse); }) }, { name: 'plain.onnx', bytes: onnxFile([rawF32('a', [4, 8]), rawF32('b', [8])]) }, ...goldenFiles('onnx', /\.onnx$/)];
 }
 
 /** A GGUF file by hand: version, byte order, metadata with nested lists, a plain and a quantised tensor. */

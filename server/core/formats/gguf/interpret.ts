@@ -37,7 +37,7 @@ export function interpretGguf(checkpoint: Checkpoint): Checkpoint {
 function checkSplit(checkpoint: Checkpoint, values: Readonly<Record<string, string>>): Problem[] {
   const where = { file: checkpoint.path }, count = Number(values['split.count'] ?? 1), total = Number(values['split.tensors.count']);
   if (count > 1 && count !== checkpoint.files.length) {
-    throw new CheckpointError('shard-missing', where, `part ${Number(values['split.no']) + 1} of ${count}, ${checkpoint.files.length} here: the names of the parts end in -00001-of-${String(count).padStart(5, '0')}.gguf`);
+    throw new CheckpointError('shard-missing', where, `${values['split.no'] === undefined ? 'one part' : `part ${Number(values['split.no']) + 1}`} of ${count}, ${checkpoint.files.length} here: the names of the parts end in -00001-of-${String(count).padStart(5, '0')}.gguf`);
   }
   if (Number.isFinite(total) && total !== checkpoint.tensors.length) {
     throw new CheckpointError('shard-missing', where, `${total} tensors announced, ${checkpoint.tensors.length} are here`);

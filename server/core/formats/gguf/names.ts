@@ -20,8 +20,20 @@ const GPT2_BLOCK: Block = {
 /** A tensor that belongs to no module of transformers: factors that the config says in its own words. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
 
+// Maps, not objects: a file may call a tensor `constructor`.
+const LLAMA_OUTSIDE: ReadonlyMap<string, string> = new Map([
+  ['token_embd.weight', 'model.embed_tokens.weight'], ['output_norm.weight', 'model.norm.weight'], ['output.weight', 'lm_head.weight'], [ROPE_FACTORS, ROPE_FACTORS],
+]);
+const GPT2_OUTSIDE: ReadonlyMap<string, string> = new Map([
+  ['token_embd.weight', 'transformer.wte.weight'], ['position_embd.weight', 'transformer.wpe.weight'], ['output_norm.weight', 'transformer.ln_f.weight'],
+  ['output_norm.bias', 'transformer.ln_f.bias'], ['output.weight', 'lm_head.weight'],
+]);
+const T5_OUTSIDE: ReadonlyMap<string, string> = new Map([
+  ['token_embd.weight', 'shared.weight'], ['output.weight', 'lm_head.weight'], ['enc.output_norm.weight', 'encoder.final_layer_norm.weight'], ['dec.output_norm.weight', 'decoder.final_layer_norm.weight'],
+]);
+
 function llamaName(name: string, permuted: boolean): Mapped | null {
-  const outside = { 'token_embd.weight': 'model.embed_tokens.weight', 'output_norm.weight': 'model.norm.weight', 'output.weight': 'lm_head.weight', [ROPE_FACTORS]: ROPE_FACTORS }[name];
+  const outside = LLAMA_OUTSIDE.get(name);
   if (outside !== undefined) return { name: outside };
   const block = inBlock(name, /^blk\.(\d{1,6})\.(\w+)\.(weight|bias)$/, LLAMA_BLOCK);
   if (!block) return null;
@@ -30,10 +42,7 @@ function llamaName(name: string, permuted: boolean): Mapped | null {
 }
 
 function gpt2Name(name: string): Mapped | null {
-  const outside = {
-    'token_embd.weight': 'transformer.wte.weight', 'position_embd.weight': 'transformer.wpe.weight', 'output_norm.weight': 'transformer.ln_f.weight',
-    'output_norm.bias': 'transformer.ln_f.bias', 'output.weight': 'lm_head.weight',
-  }[name];
+  const outside = GPT2_OUTSIDE.get(name);
   if (outside !== undefined) return { name: outside };
   const block = inBlock(name, /^blk\.(\d{1,6})\.(\w+)\.(weight|bias)$/, GPT2_BLOCK);
   if (!block) return null;
@@ -47,9 +56,7 @@ const below = (layer: number, modules: Block): Block => Object.fromEntries(Objec
 const t5Feed = (gated: boolean): Block => ({ ffn_up: gated ? 'DenseReluDense.wi_1' : 'DenseReluDense.wi', ffn_gate: 'DenseReluDense.wi_0', ffn_down: 'DenseReluDense.wo', ffn_norm: 'layer_norm' });
 
 function t5Name(name: string, gated: boolean): Mapped | null {
-  const outside = {
-    'token_embd.weight': 'shared.weight', 'output.weight': 'lm_head.weight', 'enc.output_norm.weight': 'encoder.final_layer_norm.weight', 'dec.output_norm.weight': 'decoder.final_layer_norm.weight',
-  }[name];
+  const outside = T5_OUTSIDE.get(name);
   if (outside !== undefined) return { name: outside };
   const half = name.startsWith('enc.') ? 'encoder' : 'decoder';
   const modules = half === 'encoder' ? { ...below(0, t5Self), ...below(1, t5Feed(gated)) } : { ...below(0, t5Self), ...below(1, t5Cross), ...below(2, t5Feed(gated)) };

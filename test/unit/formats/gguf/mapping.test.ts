@@ -121,3 +121,13 @@ test('the factors that llama.cpp stores for Llama 3 are read as the scaling they
   assert.deepEqual(scaling(factors, 'llama3'), { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 });
   assert.deepEqual(scaling(factors.map((x) => x + 0.5), 'other'), { rope_type: 'factors' });
 });
+
+test('names that JavaScript objects are born with are names like others', () => {
+  for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+    for (const architecture of ['llama', 'gpt2', 'qwen2', 'qwen3', 't5'] as const) {
+      assert.equal(mapNames(architecture, [name]), null);
+      const { checkpoint } = readBack('born', { 'general.architecture': ['text', architecture], [name]: ['text', 'x'], 'tokenizer.ggml.pre': ['text', name] }, [{ name, type: 'F32', shape: [2, 4], bytes: f32Bytes([1, 2, 3, 4, 5, 6, 7, 8]) }]);
+      assert.deepEqual(checkpoint.tensors.map((tensor) => tensor.name), [name]);
+    }
+  }
+});
