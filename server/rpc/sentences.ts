@@ -129,6 +129,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'unknown-protocol': (p, d) => `There is no such protocol${asked(p)}${colon(d)}. \`winnow catalog\` lists them.`,
   'benchmark-not-found': (p, d) => `The text of the benchmark is not on this machine${colon([p.file, d].filter(Boolean).join(' '))}. Say where with --data FOLDER or WINNOW_DATA, or use --text FILE.`,
   'benchmark-text-differs': (p, d) => `${file(p)} is not the published text of the benchmark${aside(d)}. Download it again, or name it with --text if another text is meant.`,
+  'models-not-comparable': (_, d) => `The two models cannot be compared token by token${colon(d)}. Compare a checkpoint with the one that it was made from.`,
   'metric-makes-no-sense': (_, d) => `This number would mean nothing for this model${colon(d)}. Choose a protocol of the model's own kind; \`winnow catalog\` lists them.`,
   'context-too-long': (_, d) => `The context is longer than the model allows${aside(d)}. Use a smaller --context.`,
   'bad-window': (_, d) => `Context and stride do not fit together${aside(d)}. The stride must be from 1 to the context.`,

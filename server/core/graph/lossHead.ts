@@ -1,6 +1,9 @@
 import type { GraphBuilder, Value } from './builder';
 import type { GraphOptions } from './contract';
 
+/** The value inside the graph that `withLogProbabilities` names. */
+export const LOG_PROBABILITIES = 'log_probabilities';
+
 /** The graph inputs that every decoder shares. */
 export interface DecoderInputs {
   readonly inputIds: Value;
@@ -34,6 +37,7 @@ export function lossOutputs(g: GraphBuilder, inputs: DecoderInputs, hidden: Valu
   const picked = g.op('GatherElements', [logProbabilities, target], { axis: { i: 1 } });
   const losses = g.op('Reshape', [g.op('Neg', [picked]), g.op('Shape', [inputs.targets])]);
   g.output('losses', losses, 'F32', ['batch', 'scored']);
+  if (options.withLogProbabilities) g.alias(LOG_PROBABILITIES, logProbabilities);
   if (!options.withLogits) return;
   const all = g.op('Concat', [g.op('Shape', [inputs.inputIds]), g.ints64([size.vocab])], { axis: { i: 0 } });
   g.output('logits', g.op('Reshape', [head(hidden), all]), 'F32', ['batch', 'length', size.vocab]);
