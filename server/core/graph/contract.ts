@@ -24,6 +24,8 @@ export interface GraphOptions {
   readonly context: number;
   /** Adds a `logits` output (batch, length, vocab), for golden tests only. */
   readonly withLogits?: boolean;
+  /** Adds a `hits` output (batch, scored): 1 where no token is more likely than the target (the first of equal ones counts), else 0. */
+  readonly withHits?: boolean;
   /** Names the log-probabilities of the scored positions inside the graph, (batch * scored, vocab), for a graph that compares two models. */
   readonly withLogProbabilities?: boolean;
   /**
