@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import type { Checkpoint } from '../../../server/core/formats/contract';
 import type { ModelGraph, WeightReference } from '../../../server/core/graph/contract';
 import { applyArchitecture } from '../../../server/core/models/openModel';
-import type { Provider, WindowBatch } from '../../../server/core/runtime/contract';
+import type { WindowBatch } from '../../../server/core/runtime/contract';
 import { golden, withSession } from '../runtime/fixture';
 import { skipWebGpu, withSoftwareGpu } from '../runtime/software';
 import { contextOf, familyFolder, openCase, readFamily, relativeDifference, twice, windowOf } from './familyCases';
@@ -32,7 +32,7 @@ function llamaCase(name: string): Small {
 const graphOf = ({ checkpoint, one }: Small, options: { maskable?: readonly string[]; overlay?: ReadonlyMap<string, WeightReference> } = {}): ModelGraph =>
   applyArchitecture(checkpoint).architecture!.buildGraph!(checkpoint, { masking: options.maskable ? 'thresholds' : 'none', maskable: [], context: contextOf(one), ...options, ...(one.decoder && { decoder: one.decoder }) });
 
-const lossesOn = (provider: Provider, graph: ModelGraph, runs: readonly { readonly window: WindowBatch; readonly thresholds: Float32Array | null }[]): Promise<Float32Array[]> =>
+const lossesOn = (provider: 'cpu' | 'webgpu', graph: ModelGraph, runs: readonly { readonly window: WindowBatch; readonly thresholds: Float32Array | null }[]): Promise<Float32Array[]> =>
   withSession(graph, async (session) => {
     const all: Float32Array[] = [];
     for (const { window, thresholds } of runs) all.push((await session.run(window, thresholds)).losses);
