@@ -77,12 +77,17 @@ export interface PruneJson {
   problems: ProblemJson[];
 }
 
+export type Metric = 'perplexity' | 'pseudo-perplexity' | 'word-perplexity' | 'accuracy';
+
+export interface EstimateJson { value: number; standardError: number | null }
+
 export interface EvalJson {
   benchmark: string;
   protocol: string;
   context: number;
   stride: number;
-  metric: 'perplexity' | 'pseudo-perplexity';
+  metric: Metric;
+  /** exp(mean loss), per word for `word-perplexity`; a fraction for `accuracy`. */
   value: Num;
   meanLoss: Num;
   asPublished: Num | null;
@@ -101,6 +106,15 @@ export interface EvalJson {
   tokenizer: string;
   /** How a masked LM decodes, where its family knows more than one way. */
   decoder?: 'emd' | 'plain';
+  /** The field of a JSON Lines file that was read, where it is not `text`. */
+  field?: string;
+  /** Documents or questions that were scored each by itself. */
+  items?: number;
+  /** Of a word perplexity: words and bytes as they were before the text was prepared for the tokenizer. */
+  perWord?: { words: number; bytes: number; bytePerplexity: Num; bitsPerByte: Num };
+  /** Share of items that are right; `accuracyNorm`: choices compared by loss over length. */
+  accuracy?: EstimateJson;
+  accuracyNorm?: EstimateJson;
   /** `<unk>` in the text: how often, and as how many tokens each; null where there is none. */
   unknownWords: { count: number; tokensEach: number } | null;
   problems: ProblemJson[];
@@ -133,6 +147,7 @@ export interface SweepCellJson {
   pattern: string;
   benchmark: string;
   protocol: string;
+  metric: Metric;
   achieved: number | null;
   achievedTotal: number | null;
   threshold: Num | null;
@@ -140,6 +155,8 @@ export interface SweepCellJson {
   meanLoss: Num | null;
   standardError: Num | null;
   standardErrorIid: Num | null;
+  /** Where items are scored each by itself: how many are right. */
+  accuracy?: EstimateJson;
   ratioToBaseline: Interval | null;
   /** `no difference` = the whole interval lies within the stated margin. Null for the baseline. */
   verdict: 'no difference' | 'better' | 'worse' | 'not decided' | null;
@@ -242,6 +259,8 @@ export interface CellSpecificationJson {
   provider: 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml' | 'auto';
   threads: number;
   dataFolder: string | null;
+  /** The field of a JSON Lines file that holds the documents, where it is not `text`. */
+  field?: string;
   /** Whether the time of a window is measured against the baseline (never in a graph that masks). */
   runtime: boolean;
 }

@@ -122,6 +122,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'tokenizer-broken': (p, d) => `The tokenizer ${file(p)} cannot be used${aside(d)}. Download the model's tokenizer.json again.`,
   'token-out-of-range': (p, d) => `The tokenizer yields an id that the model has no embedding for${inFile(p)}${aside(d)}. Tokenizer and weights are of different models.`,
   'tokens-without-rows': (p, d) => `The tokenizer of ${file(p)} has tokens without an embedding row${aside(d)}. A text that uses one cannot be evaluated.`,
+  'json-lines-broken': (p, d) => `${file(p)}, line ${p.line ?? '?'}, is not what was asked for${aside(d)}. A JSON Lines file has one object a line; --field names the field that holds the text.`,
   'text-not-utf8': (p, d) => `${file(p)} is not UTF-8 text${aside(d)}. Convert it to UTF-8.`,
   'byte-order-mark': (p, d) => `${file(p)} begins with a byte order mark${aside(d)}, which is not part of the text. Save it as UTF-8 without one to silence this.`,
   'too-few-tokens': (p, d) => `The text${inFile(p)} is too short for this protocol${aside(d)}. Use a longer text, or a smaller --context.`,

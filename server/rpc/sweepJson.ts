@@ -1,3 +1,4 @@
+import { metricOf } from '../core/evaluation/protocols';
 import { findings } from '../core/report/findings';
 import type { CellResult } from '../core/sweep/contract';
 import { SweepStore } from '../core/sweep/store';
@@ -13,9 +14,9 @@ const interval = ({ value, low, high }: { value: number; low: number; high: numb
 export function sweepCellJson({ result, ratio, verdict }: SummaryCell): SweepCellJson {
   const { specification: cell, evaluation, runtime, bytes } = result;
   return {
-    level: cell.level, method: cell.method, scope: cell.scope, pattern: patternText(cell.pattern), benchmark: cell.benchmark, protocol: cell.protocol,
+    level: cell.level, method: cell.method, scope: cell.scope, pattern: patternText(cell.pattern), benchmark: cell.benchmark, protocol: cell.protocol, metric: evaluation?.metric ?? metricOf(cell.protocol),
     achieved: result.achieved, achievedTotal: result.achievedTotal, threshold: numOrNull(result.threshold),
-    value: numOrNull(evaluation?.value), meanLoss: numOrNull(evaluation?.meanLoss), standardError: numOrNull(evaluation?.standardError), standardErrorIid: numOrNull(evaluation?.standardErrorIid),
+    value: numOrNull(evaluation?.value), meanLoss: numOrNull(evaluation?.meanLoss), standardError: numOrNull(evaluation?.standardError), standardErrorIid: numOrNull(evaluation?.standardErrorIid), ...(evaluation?.accuracy && { accuracy: evaluation.accuracy }),
     ratioToBaseline: ratio && interval(ratio), verdict, bytes: { dense: bytes.dense, deflate: bytes.deflate, bitmask: bytes.bitmask, csr: bytes.csr },
     runtime: runtime && { ...runtime, ratio: interval(runtime.ratio) }, runtimeProblem: result.runtimeProblem ? problemJson(result.runtimeProblem) : null, seconds: result.seconds, problem: result.problem && problemJson(result.problem),
   };

@@ -35,7 +35,7 @@ export function topicsOf(sweep: SweepJson): Topic[] {
     return {
       id,
       title: `${benchmarkName(cells[0].benchmark)} · ${cells[0].protocol}`,
-      metric: cells[0].protocol.startsWith('mlm') ? 'pseudo-perplexity' : 'perplexity',
+      metric: cells[0].metric,
       baseline,
       cells,
       series: names.map((name) => ({

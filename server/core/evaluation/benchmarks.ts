@@ -9,6 +9,8 @@ import type { TextFile } from './text';
 import { MAX_TEXT_BYTES, readTextFile } from './text';
 
 const RAW_TEST = '173c87a53759e0201f33e0ccf978e510c2042d7f2cb78229d9a50d79b9e7dd08';
+/** OpenAI's LAMBADA test set as lm-evaluation-harness pins it. */
+const LAMBADA_TEST = '4aa8d02cd17c719165fc8a7887fddd641f43fcafa4b1c806ca8abc31fabdb226';
 const sharedRaw = 'WikiText-2 and WikiText-103 have the same raw test text: one benchmark under two names, never two results';
 
 /** Every named text. Adding one is one line. Checksums are those that public projects pin for the official files. */
@@ -18,6 +20,7 @@ export const benchmarks: readonly Benchmark[] = [
   { id: 'wikitext-2', title: 'WikiText-2, tokenised, test', files: ['wikitext-2/wiki.test.tokens', 'wikitext-2-v1/wiki.test.tokens', 'wiki.test.tokens'], rows: true, sha256: 'd790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0', note: 'holds <unk> for rare words: another text than the raw one' },
   { id: 'wikitext-103', title: 'WikiText-103, tokenised, test', files: ['wikitext-103/wiki.test.tokens', 'wikitext-103-v1/wiki.test.tokens', 'wiki.test.tokens'], rows: true, sha256: '56db52eb157b1ab5c89646eef70510c1eca6e12a3bfdb99f0d6b05b4eacb75b9', note: 'holds <unk> for rare words, fewer than WikiText-2' },
   { id: 'wikitext-103-raw', title: 'WikiText-103, raw, test', files: ['wikitext-103/wiki.test.raw', 'wikitext-103-raw/wiki.test.raw', 'wikitext-103-raw-v1/wiki.test.raw', 'wikitext-2/wiki.test.raw', 'wikitext-2-raw/wiki.test.raw', 'wiki.test.raw'], rows: true, sha256: RAW_TEST, note: sharedRaw },
+  { id: 'lambada', title: 'LAMBADA, OpenAI\'s test set', files: ['lambada/lambada_test.jsonl', 'lambada_test.jsonl', 'lambada/lambada_test_en.jsonl', 'lambada_test_en.jsonl'], rows: false, protocol: 'last-word', sha256: LAMBADA_TEST, note: 'only the last word of each passage is scored; accuracy and perplexity of the word' },
 ];
 
 /** Parts of a data set beside the one that is evaluated; calibration takes them. */

@@ -73,6 +73,7 @@ function makeTokenizer(files: TokenizerFiles, json: Json, pieceUnits: number): T
     },
     idOf: (token) => library.token_to_id(token) ?? null,
     mask: maskOf(library, files.config),
+    begin: namedId(library, files.config.bos_token), end: namedId(library, files.config.eos_token),
     specialIds: specialIdsOf(library, json, files.config),
     tokenOf: (id) => library.id_to_token(id) ?? `#${id}`,
   };
@@ -102,6 +103,12 @@ function encodePieces(pieces: readonly string[], first: LibraryTokenizer, rest: 
     }
   }
   return ids;
+}
+
+/** The id of a token that the configuration names. */
+function namedId(library: LibraryTokenizer, token: unknown): number | null {
+  const content = tokenText(token);
+  return content === null ? null : library.token_to_id(content) ?? null;
 }
 
 /** `mask_token` of the configuration, else the usual names. */

@@ -27,6 +27,8 @@ export interface WindowBatch {
 export interface SessionAnswer {
   readonly losses: Float32Array;
   readonly ms: number;
+  /** One a loss, where the graph has that output: see `GraphOptions.withHits`. */
+  readonly hits?: Float32Array;
   readonly logits?: Float32Array;
   readonly compared?: ComparedTokens;
   /** Most memory that the child has held so far: its own and the mapped weights, bytes. */

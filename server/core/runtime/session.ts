@@ -153,8 +153,8 @@ class ChildSession implements Session {
       throwIfCancelled(signal);
       const answer = await child.ask({ kind: 'run', feeds });
       if (answer.kind !== 'ran') throw failed(answer);
-      const { losses, logits, reference_losses: referenceLosses, divergence, same_top: sameTop } = answer.outputs;
-      return { losses, logits, ms: answer.ms, peakBytes: answer.peakBytes, ...(divergence && { compared: { referenceLosses, divergence, sameTop } }) };
+      const { losses, hits, logits, reference_losses: referenceLosses, divergence, same_top: sameTop } = answer.outputs;
+      return { losses, hits, logits, ms: answer.ms, peakBytes: answer.peakBytes, ...(divergence && { compared: { referenceLosses, divergence, sameTop } }) };
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);

@@ -47,8 +47,8 @@ const MAX_LOSSES_BYTES = 2 ** 33;
 export function readLosses(resultPath: string, result: CellResult): Float32Array | null {
   if (result.evaluation === null) return null;
   const file = lossesPath(resultPath);
-  const bytes = readWhole(file, MAX_LOSSES_BYTES);
-  if (bytes.byteLength !== 4 * result.evaluation.scoredTokens) throw new CheckpointError('store-broken', { file }, `${bytes.byteLength} bytes for ${result.evaluation.scoredTokens} losses`);
+  const bytes = readWhole(file, MAX_LOSSES_BYTES), count = result.evaluation.items ?? result.evaluation.scoredTokens;
+  if (bytes.byteLength !== 4 * count) throw new CheckpointError('store-broken', { file }, `${bytes.byteLength} bytes for ${count} losses`);
   return new Float32Array(Uint8Array.from(bytes).buffer);
 }
 
@@ -77,6 +77,7 @@ const fields: Readonly<Record<keyof CellSpecification, (value: unknown) => boole
   provider: (v) => v === 'auto' || (providers as readonly unknown[]).includes(v),
   threads: isWhole(1),
   dataFolder: orNull(isText),
+  field: (v) => v === undefined || isText(v),
   runtime: (v) => typeof v === 'boolean',
 };
 

@@ -26,6 +26,8 @@ export interface CellSpecification {
   readonly provider: Provider | 'auto';
   readonly threads: number;
   readonly dataFolder: string | null;
+  /** The field of a JSON Lines file that holds the documents, where it is not `text`. */
+  readonly field?: string;
   /** Whether the time of a window is measured against the baseline. */
   readonly runtime: boolean;
 }

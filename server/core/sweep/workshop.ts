@@ -92,7 +92,7 @@ export class Workshop {
   /** The tokenised text, once for each benchmark. */
   text(cell: CellSpecification): PreparedText {
     const { model } = this.open(cell.checkpoint);
-    const name = key(cell.benchmark, cell.protocol, cell.context, cell.stride, cell.limit, cell.dataFolder);
+    const name = key(cell.benchmark, cell.protocol, cell.context, cell.stride, cell.limit, cell.dataFolder, cell.field);
     let text = this.texts.get(name);
     if (!text) this.texts.set(name, text = prepareText(model, cell));
     return text;
@@ -166,7 +166,7 @@ export class Workshop {
 
   private graph(cell: CellSpecification, options: { masking: 'none' | 'thresholds'; maskable: readonly string[]; overlay?: ReadonlyMap<string, WeightReference> }): ModelGraph {
     const { model } = this.materialised ?? this.open(cell.checkpoint);
-    return evaluable(model).buildGraph(model.checkpoint, { ...options, context: cell.context });
+    return evaluable(model).buildGraph(model.checkpoint, { ...options, context: cell.context, withHits: this.text(cell).protocol.wantsHits });
   }
 
   private async session(cell: CellSpecification, graph: ModelGraph): Promise<Session> {

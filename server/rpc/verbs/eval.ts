@@ -12,7 +12,7 @@ import { num, numOrNull, problemJson } from '../encode';
 import { printable } from '../progressBar';
 import { sentenceOf } from '../sentences';
 import type { Arguments, Flag, Verb, VerbContext } from './contract';
-import { windowFlags } from './flags';
+import { lineFlags, protocolFlag, windowFlags } from './flags';
 
 /** Longest context and largest count any flag may give; what a model allows is checked against its config. */
 const MAX_TOKENS = 2 ** 24;
@@ -22,7 +22,8 @@ const usage = (detail: string): CheckpointError => new CheckpointError('usage', 
 /** What to evaluate on, and how. */
 export const evaluationFlags: readonly Flag[] = [
   { name: 'benchmark', value: 'ID', help: `a named text: ${benchmarks.map((benchmark) => benchmark.id).join(', ')}` },
-  { name: 'text', value: 'FILE', help: 'a UTF-8 text file, taken as it is' },
+  { name: 'text', value: 'FILE', help: 'a UTF-8 text file, taken as it is, or a JSON Lines file (*.jsonl), one document a line' },
+  ...lineFlags,
   ...windowFlags,
 ];
 
@@ -36,12 +37,13 @@ export function evaluationRequest(args: Arguments, context: Pick<VerbContext, 'c
   }
   return {
     benchmark: benchmark ?? textBenchmark(path.resolve(context.cwd, text ?? '')),
-    protocol: args.text('protocol') ?? null,
+    protocol: protocolFlag(args) ?? null,
     // Any whole number gets through here: the protocol says what is wrong with a window, the model what is too long for it.
     context: args.integer('context', -MAX_TOKENS, MAX_TOKENS) ?? null,
     stride: args.integer('stride', -MAX_TOKENS, MAX_TOKENS) ?? null,
     limit: args.integer('limit', 1, MAX_TOKENS) ?? null,
     provider: provider as Provider | 'auto', threads: context.threads, dataFolder: context.dataFolder,
+    ...(args.has('field') && { field: args.text('field') }),
   };
 }
 
@@ -49,7 +51,7 @@ export function evaluationRequest(args: Arguments, context: Pick<VerbContext, 'c
 export function evalJson(evaluation: Evaluation): EvalJson {
   const { losses: _losses, ...rest } = evaluation;
   return {
-    ...rest, value: num(rest.value), meanLoss: num(rest.meanLoss), asPublished: numOrNull(rest.asPublished), standardError: numOrNull(rest.standardError),
+    ...rest, ...(rest.perWord && { perWord: { ...rest.perWord, bytePerplexity: num(rest.perWord.bytePerplexity), bitsPerByte: num(rest.perWord.bitsPerByte) } }), value: num(rest.value), meanLoss: num(rest.meanLoss), asPublished: numOrNull(rest.asPublished), standardError: numOrNull(rest.standardError),
     standardErrorIid: numOrNull(rest.standardErrorIid), problems: rest.problems.map(problemJson),
   };
 }

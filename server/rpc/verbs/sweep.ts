@@ -16,7 +16,7 @@ import { sweepRequest, sweepWish } from '../sweepRequest';
 import { against, cellLabel, percentOf, perplexity, runtimeWords } from '../sweepWords';
 import { table } from '../table';
 import type { Verb } from './contract';
-import { selectionFlags, windowFlags } from './flags';
+import { lineFlags, selectionFlags, windowFlags } from './flags';
 
 /** `winnow sweep`: what each level of pruning costs, in perplexity, size and time. */
 export const sweep: Verb<'sweep'> = {
@@ -28,6 +28,7 @@ export const sweep: Verb<'sweep'> = {
     { name: 'methods', value: 'ID,ID', help: 'how weights are chosen (default: magnitude)' },
     { name: 'benchmarks', value: 'ID,ID', help: 'texts by name (default: wikitext-2-raw where it is on this machine, else sample)' },
     { name: 'text', value: 'FILE', help: 'a text file instead of benchmarks' },
+    ...lineFlags,
     { name: 'out', value: 'DIR', help: 'folder of the results (default: NAME-sweep beside the checkpoint); resumes from it' },
     ...windowFlags,
     ...selectionFlags,

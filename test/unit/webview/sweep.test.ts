@@ -8,7 +8,7 @@ const plain = (text: string): string => text.replaceAll(' ', ' ');
 function cell(part: Partial<SweepCellJson> & { ratio?: [number, number, number] }): SweepCellJson {
   const { ratio, ...rest } = part;
   return {
-    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', benchmark: 'wikitext-2-raw', protocol: 'hf-stride', achieved: part.level ?? 0.5, achievedTotal: 0.4, threshold: 0.1, value: 30, meanLoss: 3.4,
+    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', benchmark: 'wikitext-2-raw', protocol: 'hf-stride', metric: 'perplexity', achieved: part.level ?? 0.5, achievedTotal: 0.4, threshold: 0.1, value: 30, meanLoss: 3.4,
     standardError: 0.5, standardErrorIid: 0.1, ratioToBaseline: ratio ? { value: ratio[0], low: ratio[1], high: ratio[2] } : null, verdict: null, bytes: { dense: 100, deflate: 60, bitmask: 55, csr: 110 }, runtime: null, runtimeProblem: null, seconds: 1, problem: null, ...rest,
   };
 }
@@ -16,7 +16,7 @@ const dense = cell({ level: 0, method: 'dense', achieved: 0 });
 const sweep = (cells: SweepCellJson[]): SweepJson => ({ checkpoint: '/m', out: '/s', setup: { margin: 0.005 } as SweepJson['setup'], texts: [], cells, findings: [] });
 
 test('cells of one text and protocol make one topic, a series a method, each from the dense model on', () => {
-  const topics = topicsOf(sweep([dense, cell({ level: 0.9, value: 'NaN' }), cell({ level: 0.5 }), cell({ method: 'wanda', scope: 'row' }), cell({ level: 0, benchmark: 'text:/x/moby.txt', protocol: 'mlm-pll' })]));
+  const topics = topicsOf(sweep([dense, cell({ level: 0.9, value: 'NaN' }), cell({ level: 0.5 }), cell({ method: 'wanda', scope: 'row' }), cell({ level: 0, benchmark: 'text:/x/moby.txt', protocol: 'mlm-pll', metric: 'pseudo-perplexity' })]));
   assert.equal(topics.length, 2);
   assert.deepEqual(topics[0].series.map((series) => [series.name, series.points.map((point) => point.level)]), [['magnitude', [0, 0.5, 0.9]], ['wanda', [0, 0.5]]]);
   assert.equal(topics[0].series[0].points[2].value, null);
