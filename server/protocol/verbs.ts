@@ -117,8 +117,43 @@ export interface EvalJson {
   accuracyNorm?: EstimateJson;
   /** `<unk>` in the text: how often, and as how many tokens each; null where there is none. */
   unknownWords: { count: number; tokensEach: number } | null;
+  /** Told before the run (memory) and from its first windows (seconds); null where there was nothing to tell it from. */
+  predicted: { seconds: number | null; memoryBytes: number | null };
+  /** Most memory that the runtime's process held, mapped weights included; null where it is not known. */
+  peakMemoryBytes: number | null;
+  /** With --against: the reference on the same tokens, and how far the predictions lie from its own. */
+  against?: AgainstJson;
   problems: ProblemJson[];
 }
+
+/** What llama.cpp's `--kl-divergence` prints, over the scored tokens. Errors: block bootstrap, null under 20 blocks; `Iid`: as if tokens were independent. */
+export interface DivergenceJson {
+  /** Of the model from the reference, nats a token. */
+  klDivergence: { mean: Num; standardError: Num | null; standardErrorIid: Num | null; median: Num; p99: Num; max: Num };
+  /** Fraction of tokens to which both give the same most probable one. */
+  sameTop1: { value: Num; standardError: Num | null; standardErrorIid: Num | null };
+  /** By how much the probability of the right token changed. */
+  probabilityChange: { mean: Num; rms: Num };
+}
+
+export interface AgainstJson extends DivergenceJson {
+  checkpoint: string;
+  /** The reference's own value; null where the metric is not one of losses. */
+  value: Num | null;
+  meanLoss: Num;
+  /** Perplexity over the reference's, with its 95 % interval. */
+  ratio: Interval;
+}
+
+/** With several protocols: each run as it is alone, and why their values differ. */
+export interface EvalSeveralJson {
+  runs: EvalJson[];
+  /** How each protocol reads the text: tokens known when one is scored, tokens read for each scored one. */
+  readings: { protocol: string; meanBefore: number; leastBefore: number; readPerScored: number; beginsAlike: boolean; joinsRows: boolean }[];
+  explanation: string[];
+}
+
+export type EvalOutputJson = EvalJson | EvalSeveralJson;
 
 export interface Interval { value: Num; low: Num; high: Num }
 
@@ -276,7 +311,7 @@ export interface VerbOutputs {
   inspect: InspectJson;
   stats: StatsJson;
   prune: PruneJson;
-  eval: EvalJson;
+  eval: EvalOutputJson;
   sweep: SweepJson;
   compare: CompareJson;
   convert: ConvertJson;

@@ -13,6 +13,8 @@ import { firstBadTensor } from './badTensor';
 import type { Evaluation, EvaluationRequest, PreparedText } from './contract';
 import { recordComparison } from './divergence';
 import { evaluateWith, tokensAtOnce } from './evaluateWith';
+import { readingOf } from './explain';
+import type { Reading } from './explain';
 import { withPlainWeights } from './materialise';
 import type { PlainModel } from './materialise';
 import { evaluable, prepareText } from './prepareText';
@@ -24,6 +26,7 @@ export { prepareText, textBenchmark } from './prepareText';
 export interface Evaluated {
   readonly evaluation: Evaluation;
   readonly against: Against | null;
+  readonly reading: Reading;
 }
 
 /**
@@ -68,7 +71,7 @@ export async function* evaluateAll(model: Model, requests: readonly EvaluationRe
       open ??= { graph, session: await openSession(graph, { provider: await chooseProvider(requests[i].provider), threads: requests[i].threads, prepacking: false }, signal) };
       const compared = reference === null ? null : recordComparison(open.session, text.scoredTokens);
       const evaluation = yield* evaluateWith(compared?.session ?? open.session, text, null, signal, memoryNeed(graph, tokens).total);
-      evaluated.push({ evaluation, against: compared && againstReference(compared, evaluation, text, reference!.checkpoint.path) });
+      evaluated.push({ evaluation, against: compared && againstReference(compared, evaluation, text, reference!.checkpoint.path), reading: readingOf(text) });
     }
     return evaluated;
   } catch (error) {
