@@ -6,6 +6,7 @@ import { summarise } from '../core/sweep/summary';
 import type { SummaryCell, SweepSummary } from '../core/sweep/summary';
 import { patternText } from '../core/pruning/pattern';
 import type { Interval, SweepCellJson, SweepJson } from '../protocol/verbs';
+import { divergenceJson } from './divergenceJson';
 import { num, numOrNull, problemJson } from './encode';
 
 const interval = ({ value, low, high }: { value: number; low: number; high: number }): Interval => ({ value: num(value), low: num(low), high: num(high) });
@@ -18,6 +19,7 @@ export function sweepCellJson({ result, ratio, verdict }: SummaryCell): SweepCel
     achieved: result.achieved, achievedTotal: result.achievedTotal, threshold: numOrNull(result.threshold),
     value: numOrNull(evaluation?.value), meanLoss: numOrNull(evaluation?.meanLoss), standardError: numOrNull(evaluation?.standardError), standardErrorIid: numOrNull(evaluation?.standardErrorIid), ...(evaluation?.accuracy && { accuracy: evaluation.accuracy }),
     ratioToBaseline: ratio && interval(ratio), verdict, bytes: { dense: bytes.dense, deflate: bytes.deflate, bitmask: bytes.bitmask, csr: bytes.csr },
+    ...(result.divergence && divergenceJson(result.divergence)),
     runtime: runtime && { ...runtime, ratio: interval(runtime.ratio) }, runtimeProblem: result.runtimeProblem ? problemJson(result.runtimeProblem) : null, seconds: result.seconds, problem: result.problem && problemJson(result.problem),
   };
 }

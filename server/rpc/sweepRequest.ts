@@ -47,6 +47,8 @@ export interface SweepWish {
   readonly provider: Provider | 'auto';
   /** Of a JSON Lines file; undefined: `text`. */
   readonly field: string | undefined;
+  /** Compare predictions with the dense model's. */
+  readonly divergence: boolean;
 }
 
 /** Comma lists of one flag, given once or several times; undefined when absent. */
@@ -107,6 +109,7 @@ export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): S
     limit: args.integer('limit', 1, MAX_TOKENS) ?? recipe?.limit ?? null,
     provider: provider as Provider | 'auto',
     field: args.text('field'),
+    divergence: args.has('divergence') || (recipe?.divergence ?? false),
   };
 }
 
@@ -154,6 +157,6 @@ export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, 
   return {
     checkpoint: wish.checkpoint, methods: wish.methods, levels, scope: wish.scope, pattern,
     include: wish.include, exclude: wish.exclude, seed: wish.seed, benchmarks,
-    protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, ...(wish.field !== undefined && { field: wish.field }), runtime,
+    protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, ...(wish.field !== undefined && { field: wish.field }), ...(wish.divergence && { divergence: true }), runtime,
   };
 }

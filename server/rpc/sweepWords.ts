@@ -25,6 +25,12 @@ export function against(cell: SweepCellJson, margin: number): string {
   return words.ratio({ value: toNumber(value), low: toNumber(low), high: toNumber(high) }, cell.verdict === 'no difference' ? margin : null);
 }
 
+/** `0.0086 ± 0.0001`: mean KL divergence from the dense model in nats, or nothing. */
+export const divergence = ({ klDivergence: kl }: SweepCellJson): string => (kl ? words.divergence(toNumber(kl.mean), kl.standardError === null ? null : toNumber(kl.standardError)) : '');
+
+/** `91.34 %` of tokens with the dense model's most probable one, or nothing. */
+export const sameTop = ({ sameTop1 }: SweepCellJson): string => (sameTop1 ? words.percent(toNumber(sameTop1.value)) : '');
+
 /** Time against the dense model; the code of the reason where there is none. */
 export function runtimeWords({ runtime, runtimeProblem }: SweepCellJson): string {
   if (!runtime) return runtimeProblem?.code ?? '';

@@ -26,6 +26,12 @@ export function withError(value: number, error: number | null): string {
   return `${number(value)} ± ${error >= 1000 ? Number(error.toPrecision(2)).toLocaleString('en') : error.toFixed(digits)}`;
 }
 
+/** `0.0086 ± 0.0001`: nats, three digits, with the standard error where it is known. */
+export function divergence(mean: number, error: number | null): string {
+  const short = (value: number, digits: number): string => (value !== 0 && value < 1e-4 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits))));
+  return Number.isFinite(mean) ? `${short(mean, 3)}${error === null || !Number.isFinite(error) ? '' : ` ± ${short(error, 1)}`}` : number(mean);
+}
+
 /** Above this factor a ratio reads better as a factor than as a percentage. */
 const FACTOR_FROM = 3;
 

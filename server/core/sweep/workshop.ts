@@ -6,6 +6,7 @@ import type { Problem } from '../errors';
 import { evaluable, prepareText } from '../evaluation/prepareText';
 import { tokensAtOnce } from '../evaluation/evaluateWith';
 import type { PreparedText } from '../evaluation/contract';
+import { besideReference } from '../graph/besideReference';
 import type { ModelGraph, WeightReference } from '../graph/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
@@ -100,7 +101,7 @@ export class Workshop {
 
   /** The weights of a cell: planned, written as an overlay, and weighed. Those of the last cell are kept for the next. */
   async *weights(cell: CellSpecification, signal?: AbortSignal): Job<PrunedWeights> {
-    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.provider, cell.threads, cell.context);
+    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.provider, cell.threads, cell.context, cell.divergence ?? false);
     if (this.current?.key === name) return this.current.weights;
     await this.drop();
     const { model } = this.open(cell.checkpoint);
@@ -126,15 +127,18 @@ export class Workshop {
     if (weights.evaluator) return weights.evaluator;
     const { model } = this.open(cell.checkpoint);
     const allCuts = !weights.plan || [...weights.plan.rules.values()].every((rule) => rule.kind === 'cut');
+    // Compared in the same session, whose masks hold for the pruned model alone.
+    const compared = comparesPredictions(cell) ? { withLogProbabilities: true } : {};
+    const beside = (pruned: ModelGraph): ModelGraph => (compared.withLogProbabilities ? besideReference(pruned, this.graph(cell, { masking: 'none', maskable: [], ...compared })) : pruned);
     if (!allCuts) {
-      const session = await this.session(cell, this.graph(cell, { masking: 'none', maskable: [], overlay: weights.overlay }));
+      const session = await this.session(cell, beside(this.graph(cell, { masking: 'none', maskable: [], overlay: weights.overlay, ...compared })));
       return weights.evaluator = { session, thresholds: null };
     }
     const masks = weights.plan ? graphThresholds(weights.plan, model) : { thresholds: keepAll(model, cell), overlay: [] };
     const copies = copiesOf(model);
     const overlay = new Map(masks.overlay.flatMap((kept) => copies.get(kept) ?? [kept]).map((copy) => [copy, weights.overlay.get(copy)!] as const).filter(([, reference]) => reference !== undefined));
     const maskable = [...masks.thresholds.keys()];
-    const graph = this.graph(cell, { masking: 'thresholds', maskable, overlay });
+    const graph = beside(this.graph(cell, { masking: 'thresholds', maskable, overlay, ...compared }));
     const thresholds = Float32Array.from(graph.thresholdInputs, (input) => masks.thresholds.get(input.replace(/^threshold:/, '')) ?? -1);
     return weights.evaluator = { session: await this.session(cell, graph), thresholds };
   }
@@ -164,7 +168,7 @@ export class Workshop {
     this.materialised = null;
   }
 
-  private graph(cell: CellSpecification, options: { masking: 'none' | 'thresholds'; maskable: readonly string[]; overlay?: ReadonlyMap<string, WeightReference> }): ModelGraph {
+  private graph(cell: CellSpecification, options: { masking: 'none' | 'thresholds'; maskable: readonly string[]; overlay?: ReadonlyMap<string, WeightReference>; withLogProbabilities?: boolean }): ModelGraph {
     const { model } = this.materialised ?? this.open(cell.checkpoint);
     return evaluable(model).buildGraph(model.checkpoint, { ...options, context: cell.context, withHits: this.text(cell).protocol.wantsHits });
   }
@@ -190,6 +194,9 @@ export class Workshop {
     return folder;
   }
 }
+
+/** Whether a cell is compared with the dense model token by token; the dense model would only meet itself. */
+export const comparesPredictions = (cell: CellSpecification): boolean => (cell.divergence ?? false) && cell.level > 0;
 
 /** Thresholds that mask nothing, for every stored name in scope: the baseline runs in the graph of the levels. */
 function keepAll(model: Model, cell: CellSpecification): ReadonlyMap<string, number> {

@@ -13,7 +13,7 @@ import type { SweepJson } from '../../protocol/verbs';
 import { formatBytes, printable } from '../progressBar';
 import { sweepJson } from '../sweepJson';
 import { sweepRequest, sweepWish } from '../sweepRequest';
-import { against, cellLabel, percentOf, perplexity, runtimeWords } from '../sweepWords';
+import { against, cellLabel, divergence, percentOf, perplexity, runtimeWords, sameTop } from '../sweepWords';
 import { table } from '../table';
 import type { Verb } from './contract';
 import { lineFlags, selectionFlags, windowFlags } from './flags';
@@ -33,6 +33,7 @@ export const sweep: Verb<'sweep'> = {
     ...windowFlags,
     ...selectionFlags,
     { name: 'seed', value: 'N', help: 'for methods that draw, and for the order of timings (default: 0)' },
+    { name: 'divergence', value: null, help: 'compare predictions with the dense model token by token: KL divergence and same most probable token; doubles the time of an evaluation' },
     { name: 'no-runtime', value: null, help: 'do not measure time' },
     { name: 'benchmark', value: 'ID', help: 'the same as --benchmarks, as `eval` spells it' },
     { name: 'method', value: 'ID', help: 'the same as --methods, as `prune` spells it' },
@@ -66,11 +67,12 @@ function sweepText(output: SweepJson): string {
   const { setup } = output, right = 'right' as const;
   const many = new Set(output.cells.map((cell) => cell.benchmark)).size > 1;
   const metric = protocols.find(({ id }) => id === output.cells[0]?.protocol)?.metric ?? 'perplexity';
+  const compared = output.cells.some((cell) => cell.klDivergence);
   const rows = output.cells.map((cell) => [
-    cellLabel(cell), ...(many ? [printable(cell.benchmark)] : []), percentOf(cell.achieved), perplexity(cell), against(cell, setup.margin),
+    cellLabel(cell), ...(many ? [printable(cell.benchmark)] : []), percentOf(cell.achieved), perplexity(cell), against(cell, setup.margin), ...(compared ? [divergence(cell), sameTop(cell)] : []),
     formatBytes(cell.bytes.dense), formatBytes(cell.bytes.deflate), formatBytes(cell.bytes.bitmask), formatBytes(cell.bytes.csr), runtimeWords(cell),
   ]);
-  const titles = ['method', ...(many ? ['text'] : []), 'pruned', metric, 'against dense', 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
+  const titles = ['method', ...(many ? ['text'] : []), 'pruned', metric, 'against dense', ...(compared ? ['KL, nats', 'same top'] : []), 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
   return [
     `${printable(output.checkpoint)}: ${output.cells[0]?.protocol ?? ''}, context ${setup.context}, stride ${setup.stride}, ${setup.scoredTokens.toLocaleString('en')} scored ${setup.scoredTokens === 1 ? 'token' : 'tokens'}, ${setup.provider} ${setup.computeDtype} (weights ${setup.weightDtype})`,
     '', table(titles.map((title, i) => ({ title, align: i === 0 || (many && i === 1) ? 'left' as const : right })), rows),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SweepCellJson, SweepJson } from '../../../server/protocol/verbs';
-import { againstDense, benchmarkName, methodName, ratioText, sentencesOf, timeText, timeTitle, topicsOf, valueText } from '../../../webview/sweep/model';
+import { againstDense, benchmarkName, divergenceTitle, methodName, ratioText, sentencesOf, timeText, timeTitle, topicsOf, valueText } from '../../../webview/sweep/model';
 
 const plain = (text: string): string => text.replaceAll(' ', ' ');
 
@@ -67,4 +67,10 @@ test('times and names', () => {
   assert.equal(benchmarkName('text:moby.txt'), 'moby.txt');
   assert.equal(benchmarkName('text:C:\\a\\moby.txt'), 'moby.txt');
   assert.equal(benchmarkName('sample'), 'sample');
+});
+
+test('hovering over the verdict tells how far the predictions lie from the dense model, where that was measured', () => {
+  assert.equal(divergenceTitle(cell({})), null);
+  const title = divergenceTitle(cell({ klDivergence: { mean: 0.008649, standardError: null, standardErrorIid: 0.00006612, median: 0.00585, p99: 0.04735, max: 0.354 }, sameTop1: { value: 0.9134, standardError: null, standardErrorIid: null } }));
+  assert.equal(plain(title ?? ''), 'KL divergence from dense 0.00865 ± 0.0000661 nats a token (median 0.00585, 99 % 0.0473)\nsame most probable token 91.3 %');
 });
