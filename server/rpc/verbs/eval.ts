@@ -1,7 +1,6 @@
 import path from 'node:path';
 import { CheckpointError } from '../../core/errors';
 import type { Evaluation, EvaluationRequest } from '../../core/evaluation/contract';
-import type { Divergence } from '../../core/evaluation/divergence';
 import { evaluateAll, textBenchmark } from '../../core/evaluation/evaluate';
 import type { Evaluated } from '../../core/evaluation/evaluate';
 import { explain } from '../../core/evaluation/explain';
@@ -9,8 +8,9 @@ import { benchmarks } from '../../core/evaluation/benchmarks';
 import { openModel } from '../../core/models/openModel';
 import { providers } from '../../core/runtime/contract';
 import type { Provider } from '../../core/runtime/contract';
-import type { DivergenceJson, EvalJson, Num } from '../../protocol/verbs';
+import type { EvalJson, Num } from '../../protocol/verbs';
 import { suggestion } from '../arguments';
+import { divergenceJson } from '../divergenceJson';
 import { num, numOrNull, problemJson } from '../encode';
 import { againstLines, severalText, tookWords } from '../evalWords';
 import { printable } from '../progressBar';
@@ -58,12 +58,6 @@ function protocolsOf(request: EvaluationRequest, args: Arguments): (string | nul
   const named = args.has('protocol') ? args.many('protocol').flatMap((text) => text.split(',')).map((id) => id.trim()).filter((id) => id !== '') : [];
   return named.length > 0 ? [...new Set(named)] : [request.protocol];
 }
-
-const divergenceJson = ({ klDivergence: kl, sameTop1: same, probabilityChange: change }: Divergence): DivergenceJson => ({
-  klDivergence: { mean: num(kl.mean), standardError: numOrNull(kl.standardError), standardErrorIid: numOrNull(kl.standardErrorIid), median: num(kl.median), p99: num(kl.p99), max: num(kl.max) },
-  sameTop1: { value: num(same.value), standardError: numOrNull(same.standardError), standardErrorIid: numOrNull(same.standardErrorIid) },
-  probabilityChange: { mean: num(change.mean), rms: num(change.rms) },
-});
 
 /** A run as it is printed, with its reference if it has one. */
 function runJson({ evaluation, against }: Evaluated): EvalJson {
