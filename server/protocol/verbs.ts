@@ -173,7 +173,8 @@ export interface RuntimeJson {
   provider: string;
 }
 
-export interface SweepCellJson {
+/** With --divergence the figures of `DivergenceJson`, against the dense model. */
+export interface SweepCellJson extends Partial<DivergenceJson> {
   /** Sparsity asked; 0 is the baseline. */
   level: number;
   /** `dense` for the baseline. */
@@ -245,6 +246,16 @@ export interface ReproduceJson {
   rows: { checkpoint: string; benchmark: string; protocol: string; setting: string; published: number; tolerance: number; source: string; status: 'agrees' | 'differs' | 'not run'; value: Num | null; reason: string | null }[];
 }
 
+export interface FetchJson {
+  benchmark: string;
+  out: string;
+  status: 'downloaded' | 'present';
+  bytes: number;
+  sha256: string;
+  source: string | null;
+  seconds: number;
+}
+
 export interface CatalogEntry { id: string; title: string; summary: string }
 export interface CatalogJson {
   formats: (CatalogEntry & { extensions: string[]; writable: boolean })[];
@@ -296,6 +307,8 @@ export interface CellSpecificationJson {
   dataFolder: string | null;
   /** The field of a JSON Lines file that holds the documents, where it is not `text`. */
   field?: string;
+  /** Whether the predictions are compared with the dense model's, token by token. */
+  divergence?: boolean;
   /** Whether the time of a window is measured against the baseline (never in a graph that masks). */
   runtime: boolean;
 }
@@ -315,6 +328,7 @@ export interface VerbOutputs {
   sweep: SweepJson;
   compare: CompareJson;
   convert: ConvertJson;
+  fetch: FetchJson;
   reproduce: ReproduceJson;
   cell: CellJson;
   report: ReportJson;

@@ -1,4 +1,5 @@
 import type { Problem } from '../errors';
+import type { HubFile } from '../hub/hubCache';
 import type { Provider } from '../runtime/contract';
 import type { TokenCost } from './forecast';
 
@@ -155,6 +156,8 @@ export interface Benchmark {
   readonly files: readonly string[];
   /** Lines are the rows of a data set, which some protocols join; false for running text. */
   readonly rows: boolean;
+  /** Where the Hub has it. */
+  readonly hub?: HubFile;
   /** The protocol it is made for, where no other makes sense of it. */
   readonly protocol?: string;
   /** Known SHA-256 of the file as it is, or null. */
