@@ -10,7 +10,7 @@ import { buildDebertaGraph, debertaDecoder } from '../../../server/core/models/d
 import { applyArchitecture } from '../../../server/core/models/openModel';
 import { relativeBuckets } from '../../../server/core/models/t5Graph';
 import { withSession } from '../runtime/fixture';
-import { contextOf, familyFolder as folder, familyNames, openCase as open, readFamily, relativeDifference as relative, twice, windowOf } from './familyCases';
+import { contextOf, familyFolder as folder, familyNames, openCase as open, readFamily, relativeDifference as relative, twice, vocabOf, windowOf } from './familyCases';
 import { f32Tensors } from './smallCheckpoint';
 
 test('names alone tell every family but those that only a configuration tells apart', () => {
@@ -29,7 +29,7 @@ test('names alone tell every family but those that only a configuration tells ap
 test('the token embedding is told from embeddings of types and from maps to another width', () => {
   for (const family of familyNames) {
     const { cases } = readFamily(family);
-    for (const one of cases) assert.equal(embeddingRows(applyArchitecture(open(family, one))), one.config.vocab_size, one.name);
+    for (const one of cases) assert.equal(embeddingRows(applyArchitecture(open(family, one))), vocabOf(one), one.name);
   }
 });
 
@@ -109,7 +109,7 @@ for (const family of familyNames) {
         assert.equal(model.architecture?.kind, kind);
         assert.deepEqual(model.checkpoint.tensors.filter((tensor, i) => model.roles[i].role === 'other' && !tensor.name.includes('.conv.')).map((tensor) => tensor.name), [], 'every tensor has a role');
         const build = (options: Partial<GraphOptions>) => model.architecture!.buildGraph!(model.checkpoint, { masking: 'none', maskable: [], context: contextOf(one), plainAttention, ...(one.decoder && { decoder: one.decoder }), ...options });
-        const window = windowOf(kind, one), vocab = one.config.vocab_size as number;
+        const window = windowOf(kind, one), vocab = vocabOf(one);
         await withSession(build({ withLogits: true }), async (session) => {
           const got = await session.run(window, null);
           const logits = expected[`expected/${one.name}/logits`], losses = expected[`expected/${one.name}/losses`];

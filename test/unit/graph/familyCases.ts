@@ -40,6 +40,9 @@ export const twice = (one: WindowBatch): WindowBatch => {
   return { batch: 2, length: one.length, inputIds: double(one.inputIds), positions: double(one.positions), targets: double(one.targets), ...(one.encoder && { encoder: { ids: double(one.encoder.ids), length: one.encoder.length } }) };
 };
 
+/** Entries of the vocabulary, of the text part where there are several. */
+export const vocabOf = ({ config }: Case): number => Number(config.vocab_size ?? (config.text_config as Case['config']).vocab_size);
+
 /** The longest row of tokens of a case, for the graph's context. */
 export const contextOf = ({ ids, encoderIds }: Case): number => Math.max(ids.length, encoderIds?.length ?? 0);
 
