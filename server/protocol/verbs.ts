@@ -243,7 +243,8 @@ export interface CompareJson {
 export interface ConvertJson { out: string; dtype: string | null; tensors: number; bytes: number; seconds: number; problems: ProblemJson[] }
 
 export interface ReproduceJson {
-  rows: { checkpoint: string; benchmark: string; protocol: string; setting: string; published: number; tolerance: number; source: string; status: 'agrees' | 'differs' | 'not run'; value: Num | null; reason: string | null }[];
+  /** `pruned`: the checkpoint was pruned before it was evaluated. */
+  rows: { checkpoint: string; benchmark: string; protocol: string; pruned: { method: string; level: number } | null; setting: string; published: number; tolerance: number; source: string; status: 'agrees' | 'differs' | 'not run'; value: Num | null; reason: string | null }[];
 }
 
 export interface FetchJson {

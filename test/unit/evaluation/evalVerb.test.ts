@@ -9,7 +9,6 @@ import { commonFlags, parseArguments } from '../../../server/rpc/arguments';
 import { encodeJson } from '../../../server/rpc/encode';
 import type { Verb, VerbContext } from '../../../server/rpc/verbs/contract';
 import { evaluate } from '../../../server/rpc/verbs/eval';
-import { reproduce } from '../../../server/rpc/verbs/reproduce';
 import { root, saying, shared, sharedIsThere, skipWithout } from './material';
 
 const context: VerbContext = { cwd: root, threads: 2, io: 'pread', force: false, verbose: false, dataFolder: null, signal: new AbortController().signal };
@@ -19,7 +18,7 @@ const one = async (...words: string[]): Promise<EvalJson> => {
   assert.ok(!('runs' in output), 'one protocol is one document');
   return output;
 };
-const run = <V extends 'eval' | 'reproduce'>(verb: Verb<V>, ...words: string[]) => runJob(verb.run(parseArguments(words, [...verb.flags, ...commonFlags]), context));
+const run = (verb: Verb<'eval'>, ...words: string[]) => runJob(verb.run(parseArguments(words, [...verb.flags, ...commonFlags]), context));
 
 test('eval says the value with its protocol, its text and its setup', async () => {
   const output = await one('media/tiny-gpt2', '--benchmark', 'sample', '--limit', '2', '--provider', 'cpu');
@@ -61,16 +60,4 @@ test('eval refuses words that do not make one evaluation', async () => {
     [['media/tiny-gpt2', '--text', 'no-such.txt'], ['not-found', 'no-such.txt']],
   ];
   for (const [words, expected] of cases) await assert.rejects(run(evaluate, ...words), saying(...expected), words.join(' '));
-});
-
-test('reproduce agrees with the number that the sample was published with, and says why others are not run', async () => {
-  const { rows } = await run(reproduce);
-  const sample = rows.find((row) => row.checkpoint.startsWith('tiny-gpt2'));
-  assert.deepEqual([sample?.status, sample?.published, sample?.reason], ['agrees', 66.39656, null]);
-  for (const row of rows) {
-    assert.equal(row.status === 'not run', row.reason !== null, row.checkpoint);
-    assert.equal(row.status === 'not run', row.value === null, row.checkpoint);
-    assert.ok(row.tolerance > 0 && row.source !== '', row.checkpoint);
-  }
-  assert.match(reproduce.text({ rows }), /GPT-2 large.*not run: no checkpoint named gpt2-large/);
 });
