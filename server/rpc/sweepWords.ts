@@ -18,6 +18,9 @@ export function perplexity(cell: SweepCellJson): string {
   return words.withError(toNumber(cell.value), cell.standardError === null ? null : toNumber(cell.standardError));
 }
 
+/** The share of items that are right, or nothing. */
+export const accuracyOf = ({ accuracy }: SweepCellJson): string => (accuracy ? words.accuracy(accuracy.value, accuracy.standardError) : '');
+
 /** The ratio to the dense model, or its verdict of no difference. */
 export function against(cell: SweepCellJson, margin: number): string {
   if (!cell.ratioToBaseline) return '';

@@ -61,6 +61,10 @@ export function valueText(cell: SweepCellJson): { value: string; error: string }
   return { value: formatPerplexity(value), error: error === null ? '' : `± ${formatError(error, value)}` };
 }
 
+/** "62.5 %" and its standard error: how many items a cell has right. */
+export const accuracyText = ({ accuracy }: SweepCellJson): string[] =>
+  accuracy ? [formatPercent(accuracy.value), ...(accuracy.standardError === null ? [] : [` ± ${(100 * accuracy.standardError).toFixed(1)}`])] : ['–'];
+
 /** Perplexity against the dense model, in the words of its verdict. */
 export function againstDense(cell: SweepCellJson, margin: number): string {
   if (isBaseline(cell)) return '';

@@ -17,6 +17,7 @@ const columns: readonly (readonly [string, (cell: SummaryCell) => Value])[] = [
   ['benchmark', ({ result }) => result.specification.benchmark], ['protocol', ({ result }) => result.specification.protocol], ['context', ({ result }) => result.specification.context], ['stride', ({ result }) => result.specification.stride],
   ['metric', ({ result }) => result.evaluation?.metric], ['value', ({ result }) => result.evaluation?.value], ['meanLoss', ({ result }) => result.evaluation?.meanLoss],
   ['standardError', ({ result }) => result.evaluation?.standardError], ['standardErrorIid', ({ result }) => result.evaluation?.standardErrorIid],
+  ['accuracy', ({ result }) => result.evaluation?.accuracy?.value], ['accuracyStandardError', ({ result }) => result.evaluation?.accuracy?.standardError],
   ['ratio', ({ ratio }) => ratio?.value], ['ratioLow', ({ ratio }) => ratio?.low], ['ratioHigh', ({ ratio }) => ratio?.high], ['verdict', ({ verdict }) => verdict],
   ['klMean', ({ result }) => result.divergence?.klDivergence.mean], ['klStandardError', ({ result }) => result.divergence?.klDivergence.standardError], ['klStandardErrorIid', ({ result }) => result.divergence?.klDivergence.standardErrorIid],
   ['klMedian', ({ result }) => result.divergence?.klDivergence.median], ['klP99', ({ result }) => result.divergence?.klDivergence.p99], ['klMax', ({ result }) => result.divergence?.klDivergence.max],

@@ -56,6 +56,9 @@ export function timeRatio(interval: Interval, verdict: 'no difference' | 'faster
   return verdict === 'no difference' ? verdict : `${verdict}: ${ratio(interval, null)}`;
 }
 
+/** `62.5 % ± 1.2`: a share of items and its standard error in percent. */
+export const accuracy = (value: number, error: number | null): string => `${percent(value)}${error === null ? '' : ` ± ${(100 * error).toFixed(1)}`}`;
+
 const units = ['B', 'kB', 'MB', 'GB', 'TB'];
 
 /** 6430000000 -> `6.43 GB`. */

@@ -13,6 +13,7 @@ import { suggestion } from '../arguments';
 import { divergenceJson } from '../divergenceJson';
 import { num, numOrNull, problemJson } from '../encode';
 import { againstLines, severalText, tookWords } from '../evalWords';
+import { besideLines, errorWords, lossUnit, unitWords } from '../itemWords';
 import { printable } from '../progressBar';
 import { sentenceOf } from '../sentences';
 import type { Arguments, Flag, Verb, VerbContext } from './contract';
@@ -99,14 +100,14 @@ const shown = (value: Num, digits: number): string => (typeof value === 'number'
 const count = (n: number): string => n.toLocaleString('en');
 
 function evalText(output: EvalJson): string {
-  const error = output.standardError === null ? 'no standard error under 20 blocks of 8 contexts' : `standard error from a moving-block bootstrap; as if tokens were independent: ± ${shown(output.standardErrorIid ?? 'NaN', 2)}`;
   const lines = [
     `${output.metric} ${shown(output.value, 6)}${output.standardError === null ? '' : ` ± ${shown(output.standardError, 2)}`}`,
-    `  protocol   ${output.protocol}, context ${count(output.context)}, stride ${count(output.stride)}; per token, mean over scored tokens${output.asPublished === null ? '' : `; as its script averages windows: ${shown(output.asPublished, 6)}`}`,
+    `  protocol   ${output.protocol}, context ${count(output.context)}, stride ${count(output.stride)}; ${unitWords(output)}${output.asPublished === null ? '' : `; as its script averages windows: ${shown(output.asPublished, 6)}`}`,
     `  text       ${printable(output.benchmark.replace(/^text:/, ''))}, ${count(output.tokens)} ${output.tokens === 1 ? 'token' : 'tokens'}, ${count(output.scoredTokens)} scored in ${count(output.windows)} ${output.windows === 1 ? 'window' : 'windows'}${output.limit === null ? '' : ` (limit ${count(output.limit)})`}, SHA-256 ${output.textSha256.slice(0, 12)}`,
     ...(output.unknownWords === null ? [] : [`  <unk>      stands ${count(output.unknownWords.count)} times in the text, as ${count(output.unknownWords.tokensEach)} ${output.unknownWords.tokensEach === 1 ? 'token' : 'tokens'} each`]),
-    `  mean loss  ${shown(output.meanLoss, 6)} nats a token`,
-    `  error      ${error}`,
+    ...besideLines(output),
+    `  mean loss  ${shown(output.meanLoss, 6)} nats a ${lossUnit(output)}`,
+    `  error      ${errorWords(output)}`,
     `  run        ${printable(output.tokenizer)}; weights ${output.weightDtype}, computed in ${output.computeDtype} on ${output.provider}${output.decoder === undefined ? '' : `, decoder ${output.decoder}`}; ${count(Math.round(output.tokensPerSecond))} tokens/s`,
     `  time       ${tookWords(output)}`,
     ...(output.against ? againstLines(output.against) : []),

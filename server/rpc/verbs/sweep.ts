@@ -1,6 +1,5 @@
 import path from 'node:path';
 import { version } from '../../../package.json';
-import { protocols } from '../../core/evaluation/protocols';
 import { openModel } from '../../core/models/openModel';
 import { chooseProvider } from '../../core/runtime/providers';
 import { makeLocalExecutor } from '../../core/sweep/localExecutor';
@@ -13,7 +12,7 @@ import type { SweepJson } from '../../protocol/verbs';
 import { formatBytes, printable } from '../progressBar';
 import { sweepJson } from '../sweepJson';
 import { sweepRequest, sweepWish } from '../sweepRequest';
-import { against, cellLabel, divergence, percentOf, perplexity, runtimeWords, sameTop } from '../sweepWords';
+import { accuracyOf, against, cellLabel, divergence, percentOf, perplexity, runtimeWords, sameTop } from '../sweepWords';
 import { table } from '../table';
 import type { Verb } from './contract';
 import { lineFlags, selectionFlags, windowFlags } from './flags';
@@ -66,13 +65,13 @@ export const sweep: Verb<'sweep'> = {
 function sweepText(output: SweepJson): string {
   const { setup } = output, right = 'right' as const;
   const many = new Set(output.cells.map((cell) => cell.benchmark)).size > 1;
-  const metric = protocols.find(({ id }) => id === output.cells[0]?.protocol)?.metric ?? 'perplexity';
-  const compared = output.cells.some((cell) => cell.klDivergence);
+  const metric = output.cells[0]?.metric ?? 'perplexity';
+  const compared = output.cells.some((cell) => cell.klDivergence), counted = output.cells.some((cell) => cell.accuracy);
   const rows = output.cells.map((cell) => [
-    cellLabel(cell), ...(many ? [printable(cell.benchmark)] : []), percentOf(cell.achieved), perplexity(cell), against(cell, setup.margin), ...(compared ? [divergence(cell), sameTop(cell)] : []),
+    cellLabel(cell), ...(many ? [printable(cell.benchmark)] : []), percentOf(cell.achieved), perplexity(cell), ...(counted ? [accuracyOf(cell)] : []), against(cell, setup.margin), ...(compared ? [divergence(cell), sameTop(cell)] : []),
     formatBytes(cell.bytes.dense), formatBytes(cell.bytes.deflate), formatBytes(cell.bytes.bitmask), formatBytes(cell.bytes.csr), runtimeWords(cell),
   ]);
-  const titles = ['method', ...(many ? ['text'] : []), 'pruned', metric, 'against dense', ...(compared ? ['KL, nats', 'same top'] : []), 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
+  const titles = ['method', ...(many ? ['text'] : []), 'pruned', metric, ...(counted ? ['accuracy'] : []), 'against dense', ...(compared ? ['KL, nats', 'same top'] : []), 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
   return [
     `${printable(output.checkpoint)}: ${output.cells[0]?.protocol ?? ''}, context ${setup.context}, stride ${setup.stride}, ${setup.scoredTokens.toLocaleString('en')} scored ${setup.scoredTokens === 1 ? 'token' : 'tokens'}, ${setup.provider} ${setup.computeDtype} (weights ${setup.weightDtype})`,
     '', table(titles.map((title, i) => ({ title, align: i === 0 || (many && i === 1) ? 'left' as const : right })), rows),
