@@ -3,7 +3,7 @@ import path from 'node:path';
 import { readWholeText } from '../core/bytes/readWhole';
 import { CheckpointError } from '../core/errors';
 import { findBenchmark, locateBenchmark, readBenchmark } from '../core/evaluation/benchmarks';
-import { protocolOfBenchmark } from '../core/evaluation/source';
+import { checkSource, protocolOfBenchmark } from '../core/evaluation/source';
 import { evaluable, textBenchmark } from '../core/evaluation/prepareText';
 import { findProtocol } from '../core/evaluation/protocols';
 import type { Model } from '../core/models/contract';
@@ -108,7 +108,7 @@ export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): S
     stride: args.integer('stride', 1, MAX_TOKENS) ?? recipe?.stride ?? null,
     limit: args.integer('limit', 1, MAX_TOKENS) ?? recipe?.limit ?? null,
     provider: provider as Provider | 'auto',
-    field: args.text('field'),
+    field: args.text('field') ?? recipe?.field,
     divergence: args.has('divergence') || (recipe?.divergence ?? false),
   };
 }
@@ -146,6 +146,7 @@ export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, 
   const benchmarks = distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder);
   const protocol = findProtocol(wish.protocol ?? protocolOfAll(benchmarks), architecture.kind);
   if (protocol.metric === 'accuracy') throw new CheckpointError('metric-makes-no-sense', { key: protocol.id }, `a sweep compares losses, and ${protocol.id} tells an accuracy: use \`winnow eval\``);
+  for (const benchmark of benchmarks) checkSource({ benchmark, field: wish.field }, protocol);
   const pattern = parsePattern(wish.pattern), implied = pattern === 'unstructured' ? null : patternSparsity(pattern);
   const levels = wish.levels ?? (implied === null ? DEFAULT_LEVELS : [implied]);
   const other = implied === null ? undefined : levels.find((level) => level !== 0 && level !== implied);

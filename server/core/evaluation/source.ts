@@ -25,21 +25,30 @@ const wants: Readonly<Record<'documents' | 'questions', string>> = {
 };
 
 /**
+ * Whether a text and a protocol go together, as far as their names say.
+ *
+ * @throws CheckpointError `metric-makes-no-sense`, `usage`, `unknown-benchmark`
+ */
+export function checkSource(request: Pick<EvaluationRequest, 'benchmark' | 'field'>, protocol: Protocol): void {
+  const { benchmark, field } = request, own = protocolOfBenchmark(benchmark);
+  if (own !== null && own !== protocol.id) throw new CheckpointError('metric-makes-no-sense', { key: protocol.id }, `${benchmark} is scored by ${own}`);
+  if (isJsonLines(benchmark.startsWith(TEXT_PREFIX) ? benchmark : findBenchmark(benchmark).files[0])) return;
+  if (protocol.reads === 'documents' || protocol.reads === 'questions') throw new CheckpointError('metric-makes-no-sense', { key: protocol.id }, `${protocol.id} scores ${wants[protocol.reads]}`);
+  if (field !== undefined) throw new CheckpointError('usage', {}, '--field names a field of a JSON Lines file (*.jsonl), and this is running text');
+}
+
+/**
  * Reads the text of a request and cuts it into the parts that the protocol scores.
  *
  * @throws CheckpointError as `readBenchmark` and `readTextFile` do; `json-lines-broken`; `metric-makes-no-sense` where text and
  *   protocol do not go together
  */
 export function readSource(request: Pick<EvaluationRequest, 'benchmark' | 'dataFolder' | 'field'>, protocol: Protocol): Source {
-  const { benchmark } = request, named = !benchmark.startsWith(TEXT_PREFIX), own = protocolOfBenchmark(benchmark);
-  if (own !== null && own !== protocol.id) throw new CheckpointError('metric-makes-no-sense', { key: protocol.id }, `${benchmark} is scored by ${own}`);
+  const { benchmark } = request, named = !benchmark.startsWith(TEXT_PREFIX);
+  checkSource(request, protocol);
   const read = named ? readBenchmark(benchmark, request.dataFolder) : { ...readTextFile(benchmark.slice(TEXT_PREFIX.length)), file: benchmark.slice(TEXT_PREFIX.length), rows: false };
   const { file, sha256, problems } = read;
-  if (!isJsonLines(file)) {
-    if (protocol.reads === 'documents' || protocol.reads === 'questions') throw new CheckpointError('metric-makes-no-sense', { key: protocol.id }, `it scores ${wants[protocol.reads]}`);
-    if (request.field !== undefined) throw new CheckpointError('usage', {}, '--field names a field of a JSON Lines file (*.jsonl), and this is running text');
-    return { text: read.rows && protocol.joinsRows ? joinRows(read.text) : read.text, parts: {}, file, sha256, problems };
-  }
+  if (!isJsonLines(file)) return { text: read.rows && protocol.joinsRows ? joinRows(read.text) : read.text, parts: {}, file, sha256, problems };
   if (protocol.reads === 'questions') return { text: '', parts: { questions: readQuestions(read.text, file) }, file, sha256, problems };
   const documents = readDocuments(read.text, file, request.field ?? DEFAULT_FIELD);
   return { text: documents.join('\n\n'), parts: { documents }, file, sha256, problems };

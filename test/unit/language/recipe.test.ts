@@ -32,6 +32,13 @@ test('the recipe of the design is read whole and without complaint', () => {
   assert.ok(levels.every((level) => level.line === 6));
 });
 
+test('a recipe names the field of a JSON Lines file, and only of one', () => {
+  assert.equal(parseRecipe('levels: [0.5]\ntext: pages.jsonl\nfield: page\n').recipe?.field, 'page');
+  const { recipe, diagnostics } = parseRecipe('levels: [0.5]\nfield: page\n');
+  assert.equal(recipe, null);
+  assert.match(diagnostics[0].message, /FILE\.jsonl/);
+});
+
 test('a recipe asks for the comparison with the dense model by a switch', () => {
   assert.deepEqual([parseRecipe('levels: [0.5]\ndivergence: true\n').recipe?.divergence, parseRecipe('levels: [0.5]\ndivergence: false\n').recipe?.divergence], [true, false]);
 });
