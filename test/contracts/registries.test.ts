@@ -122,6 +122,12 @@ test('a protocol of parts lays each by itself, fits the context, and counts what
   }
 });
 
+test('every protocol has a page in the docs, and every benchmark a row', () => {
+  for (const { id } of protocols) assert.match(readFileSync(path.join(root, `docs/protocols/${id}.md`), 'utf8'), new RegExp(`^# ${id}\n[\\s\\S]*\\*\\*Value\\*\\*`), id);
+  const page = readFileSync(path.join(root, 'docs/benchmarks.md'), 'utf8');
+  for (const { id } of benchmarks) assert.ok(page.includes(`| \`${id}\` |`), id);
+});
+
 test('a benchmark that is made for one protocol is made for one that there is', () => {
   for (const { protocol } of benchmarks) if (protocol !== undefined) assert.ok(protocols.some(({ id }) => id === protocol), protocol);
 });
