@@ -18,7 +18,7 @@ import { parquetTexts, wikitextOfRows } from '../../../server/core/evaluation/pa
 import { hubCacheFolder, hubToken } from '../../../server/core/hub/hubSettings';
 import { runJob } from '../../../server/core/job';
 import { confirmAt } from '../../../server/rpc/confirm';
-import { golden, root, saying, skipWithout } from './material';
+import { golden, root, saying, shared, sharedIsThere, skipWithout } from './material';
 
 const sha = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex');
 const at = (name: string): Buffer => readFileSync(path.join(golden, name));
@@ -86,6 +86,16 @@ test('rows of Parquet become the file that they came from, whatever the pages ar
   assert.throws(() => parquetTexts(parquet, 'page', 'f'), saying('wrong-content', 'no column "page"', 'text'));
   assert.throws(() => parquetTexts(parquet.subarray(0, 900), 'text', 'f'), saying('wrong-content', 'f'));
   assert.throws(() => parquetTexts(at('rows_two_columns.parquet'), 'id', 'f'), saying('wrong-content', 'is not text'));
+});
+
+test('the published files are what their rows are put together to, by their checksums', { skip: skipWithout(sharedIsThere, '../shared') }, () => {
+  for (const id of ['wikitext-2-raw', 'wikitext-2', 'wikitext-103']) {
+    const file = locateBenchmark(findBenchmark(id), path.join(shared, 'data'));
+    assert.ok(file !== null, id);
+    // What the data-set loader yields: each line with its newline, or nothing where there are only blanks.
+    const rows = readFileSync(file, 'utf8').split('\n').slice(0, -1).map((line) => (line.trim() === '' ? '' : `${line}\n`));
+    assert.equal(sha(wikitextOfRows(rows)), findBenchmark(id).sha256, id);
+  }
 });
 
 test('a benchmark is found in the cache of the Hugging Face libraries, links and all, the current commit first', () => {
