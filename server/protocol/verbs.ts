@@ -216,6 +216,8 @@ export interface SweepJson {
   out: string;
   setup: {
     architecture: string | null; parameters: number; prunableParameters: number; weightDtype: string; computeDtype: string; provider: string;
+    /** Where `auto` had to pass over faster providers: which one it was, and why not those. */
+    providerReason?: string;
     context: number; stride: number; limit: number | null; tokens: number; scoredTokens: number; windows: number; textSha256: string; tokenizer: string;
     /** Relative margin of `no difference`. */
     margin: number; seed: number; threads: number; winnow: string; started: string;

@@ -140,6 +140,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'out-of-memory': (p, d) => `The model does not fit into free memory${inFile(p)}${aside(d)}. Close other programs, use a smaller --context, or a machine with more memory.`,
   'unknown-provider': (_, d) => `There is no such execution provider${colon(d)}. Use cpu, webgpu, cuda, dml, coreml or auto.`,
   'provider-unavailable': (_, d) => `The execution provider does not work on this machine${colon(d)}. \`winnow doctor\` says what is missing; --provider cpu always works.`,
+  'provider-fallback': (_, d) => `Computed by the execution provider that works here${colon(d)}. \`winnow doctor\` says what the others need.`,
   'runtime-failed': (p, d) => `ONNX Runtime failed${inFile(p)}${colon(d)}. Try --provider cpu; if that fails too, it is a bug of Winnow.`,
   // sweeps, recipes, jobs
   'recipe-invalid': (p, d) => `The recipe ${file(p)}${p.line === undefined ? '' : `, line ${p.line}`} is not valid${keyAnd(p.key, d)} Correct it and start again.`,

@@ -37,6 +37,7 @@ export function sweepJson(summary: SweepSummary): SweepJson {
   const { header, cells, folder, margin } = summary;
   const results = cells.map((cell) => cell.result);
   const evaluation = first(results, (result) => result.evaluation), model = first(results, (result) => result.model);
+  const reason = evaluation?.problems.find(({ code }) => code === 'provider-fallback')?.detail;
   const texts = new Map(results.flatMap(({ specification: { benchmark }, evaluation: e }) =>
     e ? [[benchmark, { benchmark, tokens: e.tokens, scoredTokens: e.scoredTokens, windows: e.windows, textSha256: e.textSha256 }] as const] : []));
   return {
@@ -44,7 +45,7 @@ export function sweepJson(summary: SweepSummary): SweepJson {
     out: folder,
     setup: {
       architecture: model?.architecture ?? null, parameters: model?.parameters ?? 0, prunableParameters: model?.prunableParameters ?? 0,
-      weightDtype: evaluation?.weightDtype ?? '', computeDtype: evaluation?.computeDtype ?? '', provider: evaluation?.provider ?? header.setup.provider,
+      weightDtype: evaluation?.weightDtype ?? '', computeDtype: evaluation?.computeDtype ?? '', provider: evaluation?.provider ?? header.setup.provider, ...(reason !== undefined && { providerReason: reason }),
       context: header.setup.context, stride: header.setup.stride, limit: header.setup.limit, tokens: evaluation?.tokens ?? 0, scoredTokens: evaluation?.scoredTokens ?? 0, windows: evaluation?.windows ?? 0,
       textSha256: evaluation?.textSha256 ?? '', tokenizer: evaluation?.tokenizer ?? '', margin, seed: header.setup.seed, threads: header.setup.threads, winnow: header.winnow, started: header.started,
     },

@@ -3,10 +3,7 @@ import { besideReference } from '../graph/besideReference';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
-import type { Session } from '../runtime/contract';
 import { checkMemory, memoryNeed } from '../runtime/memory';
-import { chooseProvider } from '../runtime/providers';
-import { openSession } from '../runtime/session';
 import { againstReference, checkSameWindows } from './against';
 import type { Against } from './against';
 import { firstBadTensor } from './badTensor';
@@ -15,6 +12,7 @@ import { recordComparison } from './divergence';
 import { evaluateWith, tokensAtOnce } from './evaluateWith';
 import { readingOf } from './explain';
 import type { Reading } from './explain';
+import { keepSession } from './keptSession';
 import { withPlainWeights } from './materialise';
 import type { PlainModel } from './materialise';
 import { evaluable, prepareText } from './prepareText';
@@ -57,27 +55,26 @@ export async function* evaluateAll(model: Model, requests: readonly EvaluationRe
     throwIfCancelled(signal);
   }
   const plain: PlainModel[] = [];
-  let open: { readonly graph: ModelGraph; readonly session: Session } | null = null;
+  const kept = keepSession();
   try {
     for (const one of reference === null ? [model] : [model, reference]) plain.push(yield* withPlainWeights(one, null, signal));
     const evaluated: Evaluated[] = [];
     for (const [i, text] of prepared.entries()) {
       const graph = graphOf(plain.map((one) => one.model), text), tokens = tokensAtOnce(text);
       checkMemory(graph, tokens);
-      if (open !== null && !sameBytes(open.graph.bytes, graph.bytes)) {
-        await open.session.close();
-        open = null;
-      }
-      open ??= { graph, session: await openSession(graph, { provider: await chooseProvider(requests[i].provider), threads: requests[i].threads, prepacking: false }, signal) };
-      const compared = reference === null ? null : recordComparison(open.session, text.scoredTokens);
-      const evaluation = yield* evaluateWith(compared?.session ?? open.session, text, null, signal, memoryNeed(graph, tokens).total);
-      evaluated.push({ evaluation, against: compared && againstReference(compared, evaluation, text, reference!.checkpoint.path), reading: readingOf(text) });
+      const { result, remark } = yield* kept.use(graph, requests[i].provider, requests[i].threads, async function* (session): Job<Omit<Evaluated, 'reading'>> {
+        const compared = reference === null ? null : recordComparison(session, text.scoredTokens);
+        const evaluation = yield* evaluateWith(compared?.session ?? session, text, null, signal, memoryNeed(graph, tokens).total);
+        return { evaluation, against: compared && againstReference(compared, evaluation, text, reference!.checkpoint.path) };
+      }, signal);
+      const evaluation = remark ? { ...result.evaluation, problems: [...result.evaluation.problems, remark] } : result.evaluation;
+      evaluated.push({ ...result, evaluation, reading: readingOf(text) });
     }
     return evaluated;
   } catch (error) {
     throw withBadTensor(error, plain[0]?.model ?? model, signal);
   } finally {
-    await open?.session.close();
+    await kept.close();
     for (const one of plain) one.close();
   }
 }
@@ -89,8 +86,6 @@ function graphOf([model, reference]: readonly Model[], { setup, protocol }: Prep
   const graph = build(model, protocol.wantsHits ? { withHits: true } : {});
   return reference ? besideReference(graph, build(reference, {})) : graph;
 }
-
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 /** A `not-finite` error with the tensor it comes from, where one holds NaN or infinity; other errors as they are. */
 export function withBadTensor(error: unknown, model: Model, signal?: AbortSignal): unknown {

@@ -45,6 +45,7 @@ function setupRows(summary: SweepSummary): string[][] {
     ['tokenizer', escapeMarkdown(evaluation?.tokenizer ?? '')],
     ['weights, computed in', `${evaluation?.weightDtype ?? ''}, ${evaluation?.computeDtype ?? ''}`],
     ['provider, threads', `${evaluation?.provider ?? setup.provider}, ${setup.threads}`],
+    ...evaluation?.problems.filter(({ code }) => code === 'provider-fallback').map(({ detail }) => ['why this provider', escapeMarkdown(detail)]) ?? [],
     ['timed', runtime ? `one window of ${words.counted(runtime.context, 'token')}, dense pruned weights in the plain graph, pairs in random order, 95 % interval of the median ratio; margin ± ${words.level(runtime.margin)}` : 'not timed'],
     ['compared', `per token (per item where items are scored) with the dense model, moving blocks, 95 %; no difference = whole interval within ± ${words.level(summary.margin)}`],
     ['seed', String(setup.seed)],

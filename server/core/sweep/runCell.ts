@@ -29,7 +29,8 @@ export async function* runCell(cell: CellSpecification, workshop: Workshop, winn
   const compared = comparesPredictions(cell) ? recordComparison(session, text.scoredTokens) : null;
   let evaluation: Evaluation | null = null, problem: Problem | null = null;
   try {
-    evaluation = yield* evaluateWith(compared?.session ?? session, text, thresholds, signal);
+    const found = yield* evaluateWith(compared?.session ?? session, text, thresholds, signal);
+    evaluation = { ...found, problems: [...found.problems, ...workshop.remarks(cell)] };
   } catch (thrown) {
     // Only the baseline's own weights can be blamed on a tensor of the file; a pruned model that diverges is a finding.
     const error = cell.level === 0 ? withBadTensor(thrown, model, signal) : thrown;

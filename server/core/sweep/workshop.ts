@@ -18,7 +18,8 @@ import { copiesOf, pruneScope } from '../pruning/pruneScope';
 import type { PrunePlan } from '../pruning/contract';
 import type { Session } from '../runtime/contract';
 import { checkMemory } from '../runtime/memory';
-import { chooseProvider } from '../runtime/providers';
+import { settleProvider } from '../runtime/providers';
+import type { Settled } from '../runtime/providers';
 import { withPlainWeights, type PlainModel } from '../evaluation/materialise';
 import { valueBytes } from '../tensor/tensorInfo';
 import { openSession } from '../runtime/session';
@@ -37,6 +38,8 @@ export interface WorkshopTools {
   readonly io: IoMode;
   /** Pruned bytes are put into a folder below this one and removed again. */
   readonly scratch: string;
+  /** What is to be said in every result, e.g. which provider `auto` came to before the cells were laid out. */
+  readonly remarks?: readonly Problem[];
 }
 
 /** One state of the weights: how it was made, where its bytes lie and what they weigh. Level 0 has no plan. */
@@ -65,6 +68,7 @@ export class Workshop {
   private readonly texts = new Map<string, PreparedText>();
   private current: { readonly key: string; readonly weights: PrunedWeights } | null = null;
   private plain: { readonly key: string; readonly session: Session } | null = null;
+  private readonly settled = new Map<CellSpecification['provider'], Settled>();
   /** The opened model with every weight in a file as the runtime takes it. */
   private materialised: PlainModel | null = null;
 
@@ -173,9 +177,17 @@ export class Workshop {
     return evaluable(model).buildGraph(model.checkpoint, { ...options, context: cell.context, withHits: this.text(cell).protocol.wantsHits });
   }
 
+  /** What the result of a cell says beside what its evaluation found. */
+  remarks(cell: CellSpecification): readonly Problem[] {
+    const remark = this.settled.get(cell.provider)?.remark;
+    return [...this.tools.remarks ?? [], ...(remark ? [remark] : [])];
+  }
+
   private async session(cell: CellSpecification, graph: ModelGraph): Promise<Session> {
     checkMemory(graph, tokensAtOnce(this.text(cell)));
-    return openSession(graph, { provider: await chooseProvider(cell.provider), threads: cell.threads, prepacking: false });
+    let settled = this.settled.get(cell.provider);
+    if (!settled) this.settled.set(cell.provider, settled = await settleProvider(cell.provider));
+    return openSession(graph, { provider: settled.provider, threads: cell.threads, prepacking: false });
   }
 
   private async drop(): Promise<void> {

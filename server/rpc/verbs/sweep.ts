@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { version } from '../../../package.json';
 import { openModel } from '../../core/models/openModel';
-import { chooseProvider } from '../../core/runtime/providers';
+import { settleProvider } from '../../core/runtime/providers';
 import { makeLocalExecutor } from '../../core/sweep/localExecutor';
 import { checkpointFingerprint, planCells, setupOf } from '../../core/sweep/plan';
 import { runSweep } from '../../core/sweep/runSweep';
@@ -43,14 +43,16 @@ export const sweep: Verb<'sweep'> = {
   async *run(args, context) {
     const wish = sweepWish(args, context);
     const model = openModel(wish.checkpoint);
-    const request = sweepRequest(wish, model, await chooseProvider(wish.provider), context, !args.has('no-runtime'));
+    const { provider, remark } = await settleProvider(wish.provider);
+    const request = sweepRequest(wish, model, provider, context, !args.has('no-runtime'));
     const cells = planCells(request);
     const out = wish.out ?? path.join(path.dirname(wish.checkpoint), `${model.checkpoint.name.replace(/(\.safetensors)?(\.index\.json)?$/, '')}-sweep`);
     const store = SweepStore.open(out, setupOf(cells[0], checkpointFingerprint(model.checkpoint)), { winnow: version, force: context.force });
     const dropped = wish.benchmarks?.filter((benchmark) => !request.benchmarks.includes(benchmark)) ?? [];
     if (dropped.length > 0) yield { stage: 'sweep', done: 0, total: cells.length, unit: 'cells', note: `${dropped.join(', ')}: the same text as another one, counted once` };
+    if (remark) yield { stage: 'sweep', done: 0, total: cells.length, unit: 'cells', note: `computed on ${remark.detail}` };
     const pool = makePool({ threads: context.threads });
-    const executor = makeLocalExecutor({ pool, io: context.io, scratch: out }, version);
+    const executor = makeLocalExecutor({ pool, io: context.io, scratch: out, ...(remark && { remarks: [remark] }) }, version);
     try {
       const { finished } = yield* runSweep(cells, store, executor, context.signal);
       return sweepJson(summarise(out, store.header, finished));
@@ -73,7 +75,7 @@ function sweepText(output: SweepJson): string {
   ]);
   const titles = ['method', ...(many ? ['text'] : []), 'pruned', metric, ...(counted ? ['accuracy'] : []), 'against dense', ...(compared ? ['KL, nats', 'same top'] : []), 'dense', 'deflate', 'bitmask', 'CSR', 'time against dense'];
   return [
-    `${printable(output.checkpoint)}: ${output.cells[0]?.protocol ?? ''}, context ${setup.context}, stride ${setup.stride}, ${setup.scoredTokens.toLocaleString('en')} scored ${setup.scoredTokens === 1 ? 'token' : 'tokens'}, ${setup.provider} ${setup.computeDtype} (weights ${setup.weightDtype})`,
+    `${printable(output.checkpoint)}: ${output.cells[0]?.protocol ?? ''}, context ${setup.context}, stride ${setup.stride}, ${setup.scoredTokens.toLocaleString('en')} scored ${setup.scoredTokens === 1 ? 'token' : 'tokens'}, ${setup.provider} ${setup.computeDtype} (weights ${setup.weightDtype})${setup.providerReason === undefined ? '' : `\nprovider: ${setup.providerReason}`}`,
     '', table(titles.map((title, i) => ({ title, align: i === 0 || (many && i === 1) ? 'left' as const : right })), rows),
     '', `results: ${printable(output.out)}; \`winnow report ${printable(output.out)}\` draws them`,
   ].join('\n');

@@ -8,7 +8,12 @@ export const skipWebGpu = existsSync(environment.VK_ICD_FILENAMES) ? false : `SK
 if (skipWebGpu) console.log(skipWebGpu);
 
 /** Runs `work` with an environment in which children find the GPU in software. */
-export async function withSoftwareGpu<T>(work: () => Promise<T>): Promise<T> {
+export const withSoftwareGpu = <T>(work: () => Promise<T>): Promise<T> => withEnvironment(environment, work);
+
+/** Runs `work` with an environment in which Vulkan, and so WebGPU on Linux, finds no GPU. */
+export const withoutGpu = <T>(work: () => Promise<T>): Promise<T> => withEnvironment({ VK_ICD_FILENAMES: '/nowhere/icd.json', VK_DRIVER_FILES: '/nowhere/icd.json' }, work);
+
+async function withEnvironment<T>(environment: Readonly<Record<string, string>>, work: () => Promise<T>): Promise<T> {
   const before = new Map(Object.keys(environment).map((key) => [key, process.env[key]]));
   Object.assign(process.env, environment);
   try {
