@@ -14,7 +14,7 @@ const SHARED: ReadonlySet<string> = new Set(['input_ids', 'encoder_ids', 'positi
 /** Fields of a ModelProto: what both must agree on, operator sets (8) and functions (25), and the graph itself. */
 const MODEL = { graph: 7, opset: 8, functions: 25 } as const;
 /** Rows of logits that are alive at once while two distributions are compared, beside those of one model. */
-const COMPARED_ROWS = 5;
+const COMPARED_ROWS = 4;
 
 /**
  * One graph that holds a model and a reference, reads each window once for both, and compares their predictions where they are made:

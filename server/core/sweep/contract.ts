@@ -29,7 +29,7 @@ export interface CellSpecification {
   readonly dataFolder: string | null;
   /** The field of a JSON Lines file that holds the documents, where it is not `text`. */
   readonly field?: string;
-  /** Whether the predictions are compared with the dense model's, token by token: twice the time of the evaluation. Missing: not. */
+  /** Whether the predictions are compared with the dense model's, token by token: two to three times the time of the evaluation. Missing: not. */
   readonly divergence?: boolean;
   /** Whether the time of a window is measured against the baseline. */
   readonly runtime: boolean;
