@@ -32,7 +32,7 @@ export const sweep: Verb<'sweep'> = {
     ...windowFlags,
     ...selectionFlags,
     { name: 'seed', value: 'N', help: 'for methods that draw, and for the order of timings (default: 0)' },
-    { name: 'divergence', value: null, help: 'compare predictions with the dense model token by token: KL divergence and same most probable token; doubles the time of an evaluation' },
+    { name: 'divergence', value: null, help: 'compare predictions with the dense model token by token: KL divergence and same most probable token; an evaluation takes two to three times as long' },
     { name: 'no-runtime', value: null, help: 'do not measure time' },
     { name: 'benchmark', value: 'ID', help: 'the same as --benchmarks, as `eval` spells it' },
     { name: 'method', value: 'ID', help: 'the same as --methods, as `prune` spells it' },
