@@ -15,6 +15,7 @@ import { buildLlamaGraph } from '../../../server/core/models/llamaGraph';
 import { openModel } from '../../../server/core/models/openModel';
 import { smallCheckpoint, wholeWindow } from '../graph/smallCheckpoint';
 import { golden as graphGolden, withSession } from '../runtime/fixture';
+import { skipWebGpu, withSoftwareGpu } from '../runtime/software';
 import { golden, readJson, root, saying, shared, sharedIsThere, skipWithout } from './material';
 
 interface Figures { scoredTokens: number; mean: number; errorIid: number; median: number; p99: number; max: number; sameTop1: number; sameTop1ErrorIid: number; changeMean: number; changeRms: number; referenceLoss: number; first: number[] }
@@ -68,6 +69,13 @@ test('a model does not lie apart from itself, shares its weights with itself, an
   assert.deepEqual(answer.compared!.referenceLosses, losses);
   assert.ok(answer.compared!.divergence.every((value) => value === 0) && answer.compared!.sameTop.every((value) => value === 1));
 });
+
+test('on WebGPU, where the graph is the portable one, the figures are those of the CPU', { skip: skipWebGpu, timeout: 120_000 }, () => withSoftwareGpu(async () => {
+  const want = pairs.find(({ model }) => model === 'llama rms_norm_eps')!, window = wholeWindow(cases.get(want.reference)!.ids);
+  const { compared } = await withSession(besideReference(graphOf(want.model), graphOf(want.reference)), (session) => session.run(window, null), { provider: 'webgpu' });
+  want.first.forEach((value, i) => assert.ok(Math.abs(compared!.divergence[i] - value) <= 1e-3 * value + 1e-6, `token ${i}: ${compared!.divergence[i]}, expected ${value}`));
+  assert.equal(compared!.sameTop.reduce((a, b) => a + b) / want.scoredTokens, want.sameTop1);
+}));
 
 test('models of different vocabularies are refused', () => {
   const other = smallCheckpoint(path.join(root, 'media/tiny-gpt2'));
