@@ -28,7 +28,7 @@ export function against(cell: SweepCellJson, margin: number): string {
   return words.ratio({ value: toNumber(value), low: toNumber(low), high: toNumber(high) }, cell.verdict === 'no difference' ? margin : null);
 }
 
-/** `0.0086 ± 0.0001`: mean KL divergence from the dense model in nats, or nothing. */
+/** `0.00865 ± 0.00007`: mean KL divergence from the dense model in nats, or nothing. */
 export const divergence = ({ klDivergence: kl }: SweepCellJson): string => (kl ? words.divergence(toNumber(kl.mean), kl.standardError === null ? null : toNumber(kl.standardError)) : '');
 
 /** `91.34 %` of tokens with the dense model's most probable one, or nothing. */

@@ -26,10 +26,12 @@ export function withError(value: number, error: number | null): string {
   return `${number(value)} ± ${error >= 1000 ? Number(error.toPrecision(2)).toLocaleString('en') : error.toFixed(digits)}`;
 }
 
-/** `0.0086 ± 0.0001`: nats, three digits, with the standard error where it is known. */
+/** `0.00865 ± 0.00007`: nats, three digits, with the standard error where it is known. */
 export function divergence(mean: number, error: number | null): string {
-  const short = (value: number, digits: number): string => (value !== 0 && value < 1e-4 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits))));
-  return Number.isFinite(mean) ? `${short(mean, 3)}${error === null || !Number.isFinite(error) ? '' : ` ± ${short(error, 1)}`}` : number(mean);
+  if (!Number.isFinite(mean)) return number(mean);
+  const isTiny = mean !== 0 && Math.abs(mean) < 1e-4, short = isTiny ? mean.toExponential(2) : String(Number(mean.toPrecision(3)));
+  if (error === null || !Number.isFinite(error)) return short;
+  return `${short} ± ${isTiny ? error.toExponential(0) : error === 0 ? '0' : error.toFixed(Math.min(8, Math.max(0, -Math.floor(Math.log10(error)))))}`;
 }
 
 /** Above this factor a ratio reads better as a factor than as a percentage. */
