@@ -2,6 +2,7 @@
  * The command line. It finds the verb, runs its job, shows progress on stderr and prints the answer: text, or with --json one
  * document. The same process is what the editor starts, detached, for each prune, convert and sweep.
  */
+import { confirmAt } from './rpc/confirm';
 import { runShell } from './rpc/shell';
 import { joinSupervisor, superviseSelf } from './rpc/supervise';
 
@@ -29,5 +30,6 @@ const supervised = joinSupervisor(() => cancel.abort());
 
 void runShell(process.argv.slice(2), {
   cwd: process.cwd(), environment: process.env, stdout: process.stdout, stderr: process.stderr, signal: cancel.signal,
+  ...(process.stdin.isTTY && process.stderr.isTTY ? { confirm: (question: string) => confirmAt(process.stdin, process.stderr, question, cancel.signal) } : {}),
   ...(supervised ? {} : { supervise: (words) => superviseSelf(words, cancel.signal) }),
 }).then((code) => process.exit(code));

@@ -47,17 +47,17 @@ async function askText(host: Host): Promise<string[] | null> {
   const { benchmarks } = await host.client.call('catalog', {});
   const available = benchmarks.filter((benchmark) => benchmark.available), missing = benchmarks.filter((benchmark) => !benchmark.available);
   const items: Item[] = available.map(({ id, title, summary, note }) => ({ label: title, description: id, detail: note ?? summary, words: ['--benchmarks', id] }));
-  items.push({ label: '$(file-text) Text file…', description: 'any UTF-8 text', words: [] });
-  if (missing.length > 0) items.push({ label: 'Not on this machine', kind: vscode.QuickPickItemKind.Separator, words: null }, ...missing.map(({ id, title, note }): Item => ({ label: `$(circle-slash) ${title}`, description: id, detail: note ?? 'Set winnow.dataFolder to the folder that holds it.', words: null })));
+  items.push({ label: '$(file-text) Text file…', description: 'any UTF-8 text, or JSON Lines, one document a line', words: [] });
+  if (missing.length > 0) items.push({ label: 'Not on this machine', kind: vscode.QuickPickItemKind.Separator, words: null }, ...missing.map(({ id, title, note }): Item => ({ label: `$(circle-slash) ${title}`, description: id, detail: `${note === null ? '' : `${note}. `}\`winnow fetch ${id}\` downloads it into the folder of winnow.dataFolder.`, words: null })));
   const picked = await vscode.window.showQuickPick(items, { title: TITLE, placeHolder: 'Text to measure perplexity on' });
   if (!picked) return null;
   if (picked.words === null) {
-    const choice = await vscode.window.showWarningMessage(`${picked.description} is not on this machine: set winnow.dataFolder to the folder that holds it.`, 'Open Settings');
+    const choice = await vscode.window.showWarningMessage(`${picked.description} is not on this machine: set winnow.dataFolder to the folder that holds it, or run \`winnow fetch ${picked.description}\` in a terminal.`, 'Open Settings');
     if (choice) await vscode.commands.executeCommand('workbench.action.openSettings', 'winnow.dataFolder');
     return null;
   }
   if (picked.words.length > 0) return picked.words;
-  const file = await vscode.window.showOpenDialog({ title: TITLE, canSelectFiles: true, canSelectMany: false, openLabel: 'Measure on this text', filters: { Text: ['txt', 'md', 'raw', 'tokens'], 'All files': ['*'] } });
+  const file = await vscode.window.showOpenDialog({ title: TITLE, canSelectFiles: true, canSelectMany: false, openLabel: 'Measure on this text', filters: { Text: ['txt', 'md', 'raw', 'tokens', 'jsonl'], 'All files': ['*'] } });
   return file?.[0] ? ['--text', file[0].fsPath] : null;
 }
 

@@ -23,8 +23,8 @@ export const errorCodes = [
   'bad-sparsity', 'unknown-method', 'unsupported-scope', 'unsupported-pattern', 'nothing-in-scope', 'already-sparser', 'ragged-groups', 'nan-in-scope', 'target-exists',
   'target-is-source', 'target-inside-source', 'target-not-writable', 'disk-full', 'unsupported-dtype', 'no-match', 'became-infinite',
   // evaluation
-  'no-tokenizer', 'tokenizer-broken', 'token-out-of-range', 'tokens-without-rows', 'text-not-utf8', 'byte-order-mark', 'too-few-tokens', 'unknown-benchmark', 'unknown-protocol', 'benchmark-not-found',
-  'benchmark-text-differs', 'metric-makes-no-sense', 'context-too-long', 'bad-window', 'not-finite', 'out-of-memory', 'unknown-provider', 'provider-unavailable', 'runtime-failed',
+  'no-tokenizer', 'tokenizer-broken', 'token-out-of-range', 'tokens-without-rows', 'text-not-utf8', 'byte-order-mark', 'json-lines-broken', 'too-few-tokens', 'unknown-benchmark', 'unknown-protocol', 'benchmark-not-found',
+  'benchmark-text-differs', 'download-failed', 'checksum-differs', 'metric-makes-no-sense', 'context-too-long', 'bad-window', 'not-finite', 'out-of-memory', 'models-not-comparable', 'unknown-provider', 'provider-unavailable', 'provider-fallback', 'runtime-failed',
   // sweeps, recipes, jobs
   'recipe-invalid', 'sweep-differs', 'store-broken', 'bad-specification', 'not-a-sweep',
   // processes

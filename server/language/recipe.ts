@@ -1,7 +1,7 @@
 /** Reads `*.winnow.yaml`: what to prune and measure, with every complaint on the exact key or value. Knows no LSP. */
 import { isMap, isScalar, LineCounter, parseDocument, type Node, type Pair } from 'yaml';
 import { nearest } from './nearest';
-import { readLevel, readList, readPattern, readText, readWhole, type Complain } from './recipeValues';
+import { readLevel, readList, readPattern, readSwitch, readText, readWhole, type Complain } from './recipeValues';
 
 /** A recipe as written, defaults filled in where they are the same for every model; null = the verb's own default. */
 export interface Recipe {
@@ -18,10 +18,14 @@ export interface Recipe {
   readonly benchmarks: readonly string[] | null;
   /** A text file instead of benchmarks, relative to the recipe. */
   readonly text: string | null;
+  /** The field that holds a document, where the text is a JSON Lines file and the field is not `text`. */
+  readonly field?: string;
   readonly protocol: string | null;
   readonly context: number | null;
   readonly stride: number | null;
   readonly limit: number | null;
+  /** Compare predictions with the dense model's, token by token; missing: not. */
+  readonly divergence?: boolean;
   readonly provider: string | null;
   readonly out: string | null;
   readonly seed: number;
@@ -57,7 +61,7 @@ export interface KnownIds {
 }
 
 /** Every key of a recipe, in the order in which the README shows them. */
-export const recipeKeys = ['checkpoint', 'method', 'scope', 'pattern', 'include', 'exclude', 'levels', 'sparsity', 'benchmarks', 'text', 'protocol', 'context', 'stride', 'limit', 'provider', 'out', 'seed'] as const;
+export const recipeKeys = ['checkpoint', 'method', 'scope', 'pattern', 'include', 'exclude', 'levels', 'sparsity', 'benchmarks', 'text', 'field', 'protocol', 'context', 'stride', 'limit', 'divergence', 'provider', 'out', 'seed'] as const;
 type RecipeKey = (typeof recipeKeys)[number];
 
 /** A recipe is a page, not a data set. */
@@ -161,15 +165,17 @@ export function parseRecipe(text: string, known: KnownIds = {}): ParsedRecipe {
     complain(item, `Unknown benchmark ${id}${meant ? `; did you mean ${meant}?` : `; there are ${known.benchmarks.join(', ')}.`}`);
     return null;
   })?.items ?? null);
-  const textFile = text1('text');
+  const textFile = text1('text'), field = text1('field');
+  if (field !== null && textFile === null) complainFor('field')(nodes.get('field') ?? null, 'field is of a text that is a JSON Lines file; give text: FILE.jsonl too.');
   if (nodes.has('text') && nodes.has('benchmarks')) complainFor('text')(keyNodes.get('text') ?? null, 'Give benchmarks or text, not both.');
+  const divergence = read('divergence', (node, complain) => readSwitch(node, 'divergence', complain));
   const context = whole('context', 2, 1 << 24), stride = whole('stride', 1, 1 << 24);
   if (context !== null && stride !== null && stride > context) complainFor('stride')(nodes.get('stride') ?? null, `stride takes 1 to context (${context}); ${stride} would skip tokens.`);
 
   const recipe: Recipe = {
     checkpoint: text1('checkpoint') ?? '.', method: method ?? 'magnitude', scope: scope as Recipe['scope'], pattern: pattern ?? 'unstructured',
     include: texts('include') ?? [], exclude: texts('exclude') ?? [], levels: nodes.has('levels') || nodes.has('sparsity') ? levels.map((level) => level.value) : null,
-    benchmarks, text: textFile, protocol, context, stride, limit: whole('limit', 1, 1 << 30), provider, out: text1('out'), seed: whole('seed', 0, 2 ** 32 - 1) ?? 0,
+    benchmarks, text: textFile, ...(field !== null && { field }), protocol, context, stride, limit: whole('limit', 1, 1 << 30), provider, ...(divergence !== null && { divergence }), out: text1('out'), seed: whole('seed', 0, 2 ** 32 - 1) ?? 0,
   };
   diagnostics.sort((a, b) => a.from - b.from);
   return { recipe: diagnostics.some((d) => d.severity === 'error') ? null : recipe, diagnostics, levels };

@@ -59,6 +59,13 @@ export function readWhole(node: Node, key: string, least: number, most: number, 
   return null;
 }
 
+/** true or false; null after a complaint. */
+export function readSwitch(node: Node, key: string, complain: Complain): boolean | null {
+  if (isScalar(node) && typeof node.value === 'boolean') return node.value;
+  complain(node, `${key} takes true or false; ${isScalar(node) && node.value === null ? 'nothing is given' : `${sourceOf(node)} is neither`}.`);
+  return null;
+}
+
 /** `unstructured`, or `N:M` that keeps N of every M consecutive inputs, 0 < N < M. */
 export function readPattern(node: Node, complain: Complain): string | null {
   const range = 'pattern takes unstructured, or keep:of such as 2:4 (quoted) with 0 < keep < of';

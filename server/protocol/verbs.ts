@@ -77,12 +77,17 @@ export interface PruneJson {
   problems: ProblemJson[];
 }
 
+export type Metric = 'perplexity' | 'pseudo-perplexity' | 'word-perplexity' | 'accuracy';
+
+export interface EstimateJson { value: number; standardError: number | null }
+
 export interface EvalJson {
   benchmark: string;
   protocol: string;
   context: number;
   stride: number;
-  metric: 'perplexity' | 'pseudo-perplexity';
+  metric: Metric;
+  /** exp(mean loss), per word for `word-perplexity`; a fraction for `accuracy`. */
   value: Num;
   meanLoss: Num;
   asPublished: Num | null;
@@ -101,10 +106,54 @@ export interface EvalJson {
   tokenizer: string;
   /** How a masked LM decodes, where its family knows more than one way. */
   decoder?: 'emd' | 'plain';
+  /** The field of a JSON Lines file that was read, where it is not `text`. */
+  field?: string;
+  /** Documents or questions that were scored each by itself. */
+  items?: number;
+  /** Of a word perplexity: words and bytes as they were before the text was prepared for the tokenizer. */
+  perWord?: { words: number; bytes: number; bytePerplexity: Num; bitsPerByte: Num };
+  /** Share of items that are right; `accuracyNorm`: choices compared by loss over length. */
+  accuracy?: EstimateJson;
+  accuracyNorm?: EstimateJson;
   /** `<unk>` in the text: how often, and as how many tokens each; null where there is none. */
   unknownWords: { count: number; tokensEach: number } | null;
+  /** Told before the run (memory) and from its first windows (seconds); null where there was nothing to tell it from. */
+  predicted: { seconds: number | null; memoryBytes: number | null };
+  /** Most memory that the runtime's process held, mapped weights included; null where it is not known. */
+  peakMemoryBytes: number | null;
+  /** With --against: the reference on the same tokens, and how far the predictions lie from its own. */
+  against?: AgainstJson;
   problems: ProblemJson[];
 }
+
+/** What llama.cpp's `--kl-divergence` prints, over the scored tokens. Errors: block bootstrap, null under 20 blocks; `Iid`: as if tokens were independent. */
+export interface DivergenceJson {
+  /** Of the model from the reference, nats a token. */
+  klDivergence: { mean: Num; standardError: Num | null; standardErrorIid: Num | null; median: Num; p99: Num; max: Num };
+  /** Fraction of tokens to which both give the same most probable one. */
+  sameTop1: { value: Num; standardError: Num | null; standardErrorIid: Num | null };
+  /** By how much the probability of the right token changed. */
+  probabilityChange: { mean: Num; rms: Num };
+}
+
+export interface AgainstJson extends DivergenceJson {
+  checkpoint: string;
+  /** The reference's own value; null where the metric is not one of losses. */
+  value: Num | null;
+  meanLoss: Num;
+  /** Perplexity over the reference's, with its 95 % interval. */
+  ratio: Interval;
+}
+
+/** With several protocols: each run as it is alone, and why their values differ. */
+export interface EvalSeveralJson {
+  runs: EvalJson[];
+  /** How each protocol reads the text: tokens known when one is scored, tokens read for each scored one. */
+  readings: { protocol: string; meanBefore: number; leastBefore: number; readPerScored: number; beginsAlike: boolean; joinsRows: boolean }[];
+  explanation: string[];
+}
+
+export type EvalOutputJson = EvalJson | EvalSeveralJson;
 
 export interface Interval { value: Num; low: Num; high: Num }
 
@@ -124,7 +173,8 @@ export interface RuntimeJson {
   provider: string;
 }
 
-export interface SweepCellJson {
+/** With --divergence the figures of `DivergenceJson`, against the dense model. */
+export interface SweepCellJson extends Partial<DivergenceJson> {
   /** Sparsity asked; 0 is the baseline. */
   level: number;
   /** `dense` for the baseline. */
@@ -133,6 +183,7 @@ export interface SweepCellJson {
   pattern: string;
   benchmark: string;
   protocol: string;
+  metric: Metric;
   achieved: number | null;
   achievedTotal: number | null;
   threshold: Num | null;
@@ -140,6 +191,8 @@ export interface SweepCellJson {
   meanLoss: Num | null;
   standardError: Num | null;
   standardErrorIid: Num | null;
+  /** Where items are scored each by itself: how many are right. */
+  accuracy?: EstimateJson;
   ratioToBaseline: Interval | null;
   /** `no difference` = the whole interval lies within the stated margin. Null for the baseline. */
   verdict: 'no difference' | 'better' | 'worse' | 'not decided' | null;
@@ -163,6 +216,8 @@ export interface SweepJson {
   out: string;
   setup: {
     architecture: string | null; parameters: number; prunableParameters: number; weightDtype: string; computeDtype: string; provider: string;
+    /** Where `auto` had to pass over faster providers: which one it was, and why not those. */
+    providerReason?: string;
     context: number; stride: number; limit: number | null; tokens: number; scoredTokens: number; windows: number; textSha256: string; tokenizer: string;
     /** Relative margin of `no difference`. */
     margin: number; seed: number; threads: number; winnow: string; started: string;
@@ -190,7 +245,18 @@ export interface CompareJson {
 export interface ConvertJson { out: string; dtype: string | null; tensors: number; bytes: number; seconds: number; problems: ProblemJson[] }
 
 export interface ReproduceJson {
-  rows: { checkpoint: string; benchmark: string; protocol: string; setting: string; published: number; tolerance: number; source: string; status: 'agrees' | 'differs' | 'not run'; value: Num | null; reason: string | null }[];
+  /** `pruned`: the checkpoint was pruned before it was evaluated. */
+  rows: { checkpoint: string; benchmark: string; protocol: string; pruned: { method: string; level: number } | null; setting: string; published: number; tolerance: number; source: string; status: 'agrees' | 'differs' | 'not run'; value: Num | null; reason: string | null }[];
+}
+
+export interface FetchJson {
+  benchmark: string;
+  out: string;
+  status: 'downloaded' | 'present';
+  bytes: number;
+  sha256: string;
+  source: string | null;
+  seconds: number;
 }
 
 export interface CatalogEntry { id: string; title: string; summary: string }
@@ -242,6 +308,10 @@ export interface CellSpecificationJson {
   provider: 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml' | 'auto';
   threads: number;
   dataFolder: string | null;
+  /** The field of a JSON Lines file that holds the documents, where it is not `text`. */
+  field?: string;
+  /** Whether the predictions are compared with the dense model's, token by token. */
+  divergence?: boolean;
   /** Whether the time of a window is measured against the baseline (never in a graph that masks). */
   runtime: boolean;
 }
@@ -257,10 +327,11 @@ export interface VerbOutputs {
   inspect: InspectJson;
   stats: StatsJson;
   prune: PruneJson;
-  eval: EvalJson;
+  eval: EvalOutputJson;
   sweep: SweepJson;
   compare: CompareJson;
   convert: ConvertJson;
+  fetch: FetchJson;
   reproduce: ReproduceJson;
   cell: CellJson;
   report: ReportJson;

@@ -26,6 +26,8 @@ export interface ShellStreams {
   readonly signal: AbortSignal;
   /** Runs the same words in a process that may die of a mapped file; not there in that process itself. */
   readonly supervise?: (words: readonly string[]) => Promise<number>;
+  /** Asks at the terminal; missing where there is none. */
+  readonly confirm?: (question: string) => Promise<boolean>;
   /** The list of verbs; a test hands in its own. */
   readonly verbs?: readonly VerbEntry[];
 }
@@ -53,6 +55,7 @@ function contextOf(args: Arguments, streams: ShellStreams): VerbContext {
     verbose: args.has('verbose'),
     dataFolder: data === undefined ? null : path.resolve(streams.cwd, data),
     signal: streams.signal,
+    ...(streams.confirm && { confirm: streams.confirm }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { metricOf } from '../core/evaluation/protocols';
 import { findings } from '../core/report/findings';
 import type { CellResult } from '../core/sweep/contract';
 import { SweepStore } from '../core/sweep/store';
@@ -5,6 +6,7 @@ import { summarise } from '../core/sweep/summary';
 import type { SummaryCell, SweepSummary } from '../core/sweep/summary';
 import { patternText } from '../core/pruning/pattern';
 import type { Interval, SweepCellJson, SweepJson } from '../protocol/verbs';
+import { divergenceJson } from './divergenceJson';
 import { num, numOrNull, problemJson } from './encode';
 
 const interval = ({ value, low, high }: { value: number; low: number; high: number }): Interval => ({ value: num(value), low: num(low), high: num(high) });
@@ -13,10 +15,11 @@ const interval = ({ value, low, high }: { value: number; low: number; high: numb
 export function sweepCellJson({ result, ratio, verdict }: SummaryCell): SweepCellJson {
   const { specification: cell, evaluation, runtime, bytes } = result;
   return {
-    level: cell.level, method: cell.method, scope: cell.scope, pattern: patternText(cell.pattern), benchmark: cell.benchmark, protocol: cell.protocol,
+    level: cell.level, method: cell.method, scope: cell.scope, pattern: patternText(cell.pattern), benchmark: cell.benchmark, protocol: cell.protocol, metric: evaluation?.metric ?? metricOf(cell.protocol),
     achieved: result.achieved, achievedTotal: result.achievedTotal, threshold: numOrNull(result.threshold),
-    value: numOrNull(evaluation?.value), meanLoss: numOrNull(evaluation?.meanLoss), standardError: numOrNull(evaluation?.standardError), standardErrorIid: numOrNull(evaluation?.standardErrorIid),
+    value: numOrNull(evaluation?.value), meanLoss: numOrNull(evaluation?.meanLoss), standardError: numOrNull(evaluation?.standardError), standardErrorIid: numOrNull(evaluation?.standardErrorIid), ...(evaluation?.accuracy && { accuracy: evaluation.accuracy }),
     ratioToBaseline: ratio && interval(ratio), verdict, bytes: { dense: bytes.dense, deflate: bytes.deflate, bitmask: bytes.bitmask, csr: bytes.csr },
+    ...(result.divergence && divergenceJson(result.divergence)),
     runtime: runtime && { ...runtime, ratio: interval(runtime.ratio) }, runtimeProblem: result.runtimeProblem ? problemJson(result.runtimeProblem) : null, seconds: result.seconds, problem: result.problem && problemJson(result.problem),
   };
 }
@@ -34,6 +37,7 @@ export function sweepJson(summary: SweepSummary): SweepJson {
   const { header, cells, folder, margin } = summary;
   const results = cells.map((cell) => cell.result);
   const evaluation = first(results, (result) => result.evaluation), model = first(results, (result) => result.model);
+  const reason = evaluation?.problems.find(({ code }) => code === 'provider-fallback')?.detail;
   const texts = new Map(results.flatMap(({ specification: { benchmark }, evaluation: e }) =>
     e ? [[benchmark, { benchmark, tokens: e.tokens, scoredTokens: e.scoredTokens, windows: e.windows, textSha256: e.textSha256 }] as const] : []));
   return {
@@ -41,7 +45,7 @@ export function sweepJson(summary: SweepSummary): SweepJson {
     out: folder,
     setup: {
       architecture: model?.architecture ?? null, parameters: model?.parameters ?? 0, prunableParameters: model?.prunableParameters ?? 0,
-      weightDtype: evaluation?.weightDtype ?? '', computeDtype: evaluation?.computeDtype ?? '', provider: evaluation?.provider ?? header.setup.provider,
+      weightDtype: evaluation?.weightDtype ?? '', computeDtype: evaluation?.computeDtype ?? '', provider: evaluation?.provider ?? header.setup.provider, ...(reason !== undefined && { providerReason: reason }),
       context: header.setup.context, stride: header.setup.stride, limit: header.setup.limit, tokens: evaluation?.tokens ?? 0, scoredTokens: evaluation?.scoredTokens ?? 0, windows: evaluation?.windows ?? 0,
       textSha256: evaluation?.textSha256 ?? '', tokenizer: evaluation?.tokenizer ?? '', margin, seed: header.setup.seed, threads: header.setup.threads, winnow: header.winnow, started: header.started,
     },

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { readWholeText } from '../core/bytes/readWhole';
 import { CheckpointError } from '../core/errors';
 import { findBenchmark, locateBenchmark, readBenchmark } from '../core/evaluation/benchmarks';
+import { checkSource, protocolOfBenchmark } from '../core/evaluation/source';
 import { evaluable, textBenchmark } from '../core/evaluation/prepareText';
 import { findProtocol } from '../core/evaluation/protocols';
 import type { Model } from '../core/models/contract';
@@ -19,6 +20,7 @@ import { MAX_RECIPE_CHARACTERS, parseRecipe } from '../language/recipe';
 import type { Recipe } from '../language/recipe';
 import { suggestion } from './arguments';
 import type { Arguments, VerbContext } from './verbs/contract';
+import { protocolFlag } from './verbs/flags';
 
 const MAX_SEED = 2 ** 32 - 1;
 const MAX_TOKENS = 2 ** 24;
@@ -43,6 +45,10 @@ export interface SweepWish {
   readonly stride: number | null;
   readonly limit: number | null;
   readonly provider: Provider | 'auto';
+  /** Of a JSON Lines file; undefined: `text`. */
+  readonly field: string | undefined;
+  /** Compare predictions with the dense model's. */
+  readonly divergence: boolean;
 }
 
 /** Comma lists of one flag, given once or several times; undefined when absent. */
@@ -97,11 +103,13 @@ export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): S
     exclude: args.has('exclude') ? args.many('exclude') : recipe?.exclude ?? [],
     seed: args.integer('seed', 0, MAX_SEED) ?? recipe?.seed ?? 0,
     benchmarks: text !== undefined ? [textBenchmark(path.resolve(context.cwd, text))] : named ?? (recipe?.text ? [textBenchmark(beside(recipe.text))] : recipe?.benchmarks ?? null),
-    protocol: args.text('protocol') ?? recipe?.protocol ?? null,
+    protocol: protocolFlag(args) ?? recipe?.protocol ?? null,
     context: args.integer('context', 1, MAX_TOKENS) ?? recipe?.context ?? null,
     stride: args.integer('stride', 1, MAX_TOKENS) ?? recipe?.stride ?? null,
     limit: args.integer('limit', 1, MAX_TOKENS) ?? recipe?.limit ?? null,
     provider: provider as Provider | 'auto',
+    field: args.text('field') ?? recipe?.field,
+    divergence: args.has('divergence') || (recipe?.divergence ?? false),
   };
 }
 
@@ -120,6 +128,13 @@ function distinctTexts(ids: readonly string[], dataFolder: string | null): strin
   });
 }
 
+/** The protocol that the benchmarks of a sweep are made for; null where any will do. @throws CheckpointError `usage` when they are made for two */
+function protocolOfAll(benchmarks: readonly string[]): string | null {
+  const own = new Set(benchmarks.map(protocolOfBenchmark));
+  if (own.size > 1) throw usage(`a sweep has one protocol: ${benchmarks.filter((id) => protocolOfBenchmark(id) !== null).join(', ')} is scored by its own, so give it a sweep of its own`);
+  return [...own][0] ?? null;
+}
+
 /**
  * Fills in what depends on the model, and checks all that can be checked before a folder is made: a sweep that stops at a
  * typo must not leave a store that then refuses the corrected one.
@@ -128,7 +143,10 @@ function distinctTexts(ids: readonly string[], dataFolder: string | null): strin
  */
 export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, context: Pick<VerbContext, 'threads' | 'dataFolder'>, runtime: boolean): SweepRequest {
   const architecture = evaluable(model);
-  const protocol = findProtocol(wish.protocol, architecture.kind);
+  const benchmarks = distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder);
+  const protocol = findProtocol(wish.protocol ?? protocolOfAll(benchmarks), architecture.kind);
+  if (protocol.metric === 'accuracy') throw new CheckpointError('metric-makes-no-sense', { key: protocol.id }, `a sweep compares losses, and ${protocol.id} tells an accuracy: use \`winnow eval\``);
+  for (const benchmark of benchmarks) checkSource({ benchmark, field: wish.field }, protocol);
   const pattern = parsePattern(wish.pattern), implied = pattern === 'unstructured' ? null : patternSparsity(pattern);
   const levels = wish.levels ?? (implied === null ? DEFAULT_LEVELS : [implied]);
   const other = implied === null ? undefined : levels.find((level) => level !== 0 && level !== implied);
@@ -139,7 +157,7 @@ export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, 
   if (window > longest) throw new CheckpointError('context-too-long', { file: model.checkpoint.path }, `${window} tokens asked, the model has ${longest} positions`);
   return {
     checkpoint: wish.checkpoint, methods: wish.methods, levels, scope: wish.scope, pattern,
-    include: wish.include, exclude: wish.exclude, seed: wish.seed, benchmarks: distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder),
-    protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, runtime,
+    include: wish.include, exclude: wish.exclude, seed: wish.seed, benchmarks,
+    protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, ...(wish.field !== undefined && { field: wish.field }), ...(wish.divergence && { divergence: true }), runtime,
   };
 }

@@ -18,12 +18,21 @@ export function perplexity(cell: SweepCellJson): string {
   return words.withError(toNumber(cell.value), cell.standardError === null ? null : toNumber(cell.standardError));
 }
 
+/** The share of items that are right, or nothing. */
+export const accuracyOf = ({ accuracy }: SweepCellJson): string => (accuracy ? words.accuracy(accuracy.value, accuracy.standardError) : '');
+
 /** The ratio to the dense model, or its verdict of no difference. */
 export function against(cell: SweepCellJson, margin: number): string {
   if (!cell.ratioToBaseline) return '';
   const { value, low, high } = cell.ratioToBaseline;
   return words.ratio({ value: toNumber(value), low: toNumber(low), high: toNumber(high) }, cell.verdict === 'no difference' ? margin : null);
 }
+
+/** `0.00865 ± 0.00007`: mean KL divergence from the dense model in nats, or nothing. */
+export const divergence = ({ klDivergence: kl }: SweepCellJson): string => (kl ? words.divergence(toNumber(kl.mean), kl.standardError === null ? null : toNumber(kl.standardError)) : '');
+
+/** `91.34 %` of tokens with the dense model's most probable one, or nothing. */
+export const sameTop = ({ sameTop1 }: SweepCellJson): string => (sameTop1 ? words.percent(toNumber(sameTop1.value)) : '');
 
 /** Time against the dense model; the code of the reason where there is none. */
 export function runtimeWords({ runtime, runtimeProblem }: SweepCellJson): string {

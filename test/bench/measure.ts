@@ -10,42 +10,50 @@ export const median = (values: readonly number[]): number => {
 export const spread = (values: readonly number[], digits = 2): string =>
   `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)}..${Math.max(...values).toFixed(digits)})`;
 
-/** Sum of RssAnon (bytes) over a process and everything below it, from /proc. Linux only. */
-function rssAnonOfTree(rootPid: number): number {
-  const parents = new Map<number, number>(), anon = new Map<number, number>();
+/** Sums of RssAnon and VmRSS (bytes) over a process and everything below it, from /proc; a page that several map counts for each. Linux only. */
+function memoryOfTree(rootPid: number): { readonly anon: number; readonly rss: number } {
+  const parents = new Map<number, number>(), anon = new Map<number, number>(), rss = new Map<number, number>();
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     try {
       const status = readFileSync(`/proc/${entry}/status`, 'utf8');
       parents.set(Number(entry), Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]));
       anon.set(Number(entry), 1024 * Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1] ?? 0));
+      rss.set(Number(entry), 1024 * Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0));
     } catch { /* gone meanwhile */ }
   }
-  let total = 0;
+  const total = { anon: 0, rss: 0 };
   for (const pid of anon.keys()) {
     let up: number | undefined = pid;
     while (up && up !== rootPid) up = parents.get(up);
-    if (up === rootPid) total += anon.get(pid) ?? 0;
+    if (up !== rootPid) continue;
+    total.anon += anon.get(pid) ?? 0;
+    total.rss += rss.get(pid) ?? 0;
   }
   return total;
 }
 
-export interface Ran { seconds: number; peakAnon: number; stdout: string }
+export interface Ran { seconds: number; peakAnon: number; peakRss: number; stdout: string }
 
-/** Runs a command to its end; samples the RssAnon of its process tree every 50 ms. */
+/** Runs a command to its end; samples the memory of its process tree every 50 ms. */
 export function runMeasured(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Ran> {
   return new Promise((resolve, reject) => {
     const started = process.hrtime.bigint();
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
-    let stdout = '', stderr = '', peakAnon = 0;
+    let stdout = '', stderr = '', peakAnon = 0, peakRss = 0;
     child.stdout.on('data', (data: Buffer) => { stdout += data.toString(); });
     child.stderr.on('data', (data: Buffer) => { stderr += data.toString(); });
-    const sampler = setInterval(() => { if (child.pid) peakAnon = Math.max(peakAnon, rssAnonOfTree(child.pid)); }, 50);
+    const sampler = setInterval(() => {
+      if (!child.pid) return;
+      const { anon, rss } = memoryOfTree(child.pid);
+      peakAnon = Math.max(peakAnon, anon);
+      peakRss = Math.max(peakRss, rss);
+    }, 50);
     child.on('error', reject);
     child.on('close', (code) => {
       clearInterval(sampler);
       if (code !== 0) reject(new Error(`${command} ${args.join(' ')} exited with ${code}\n${stderr.slice(-2000)}`));
-      else resolve({ seconds: Number(process.hrtime.bigint() - started) / 1e9, peakAnon, stdout });
+      else resolve({ seconds: Number(process.hrtime.bigint() - started) / 1e9, peakAnon, peakRss, stdout });
     });
   });
 }

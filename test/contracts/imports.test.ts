@@ -46,6 +46,7 @@ const rules: { title: string; matches: (target: string) => boolean; allowed: Reg
   { title: 'vscode-languageserver is imported only in server/rpc and server/language', matches: (t) => isPackage(t, 'vscode-languageserver') || isPackage(t, 'vscode-languageserver-textdocument'), allowed: /^server\/(rpc|language)\// },
   { title: 'onnxruntime-node is imported only in server/core/runtime', matches: (t) => isPackage(t, 'onnxruntime-node') || isPackage(t, 'onnxruntime-common'), allowed: /^server\/core\/runtime\// },
   { title: 'koffi is imported only in server/core/bytes', matches: (t) => isPackage(t, 'koffi'), allowed: /^server\/core\/bytes\// },
+  { title: 'the network is reached only from server/core/hub', matches: (t) => isPackage(t, '@huggingface/hub') || isPackage(t, 'undici') || /^(node:)?(https?|net|tls|http2)$/.test(t), allowed: /^server\/core\/hub\// },
   { title: 'd3 and the toolkit are imported only in webview/', matches: (t) => isPackage(t, 'd3') || isPackage(t, '@vscode/webview-ui-toolkit'), allowed: /^webview\// },
   { title: 'the webview is imported by nobody else', matches: (t) => t.startsWith('webview/'), allowed: /^webview\// },
   { title: 'the extension is imported by nobody else', matches: (t) => t.startsWith('extension/'), allowed: /^extension\// },

@@ -92,10 +92,48 @@ const characters: Tokenizer = {
   encode: (text) => Uint32Array.from(text, (character) => character.codePointAt(0)!), tokenOf: (id) => String.fromCodePoint(id),
 };
 
-const special: SpecialTokens = { start: 3, end: 2, mask: 4, sentinels: Array.from({ length: 100 }, (_, i) => 200_000 + i), all: new Set([1, 2, 3, 4]), size: 0x110000 };
+const special: SpecialTokens = { begin: 1, start: 3, end: 2, mask: 4, sentinels: Array.from({ length: 100 }, (_, i) => 200_000 + i), all: new Set([1, 2, 3, 4]), size: 0x110000 };
 
-test('windows of a protocol run in text order, fit the context, and score nothing twice', () => {
-  for (const protocol of protocols) {
+const passages = ['Call me Ishmael', 'the whale the whale the whale the whale', 'it was the sea'];
+const questions = [{ context: 'the sea is', choices: ['wet', 'dry'], gold: 0 }, { context: 'a whale is', choices: ['small', 'large', 'green'], gold: 1 }];
+
+test('a protocol of parts lays each by itself, fits the context, and counts what it is asked for', () => {
+  const parted = protocols.filter(({ reads }) => reads !== undefined);
+  assert.ok(parted.length > 0);
+  for (const protocol of parted) {
+    const context = 16, parts = protocol.reads === 'questions' ? { questions } : { documents: passages };
+    const { windows, items, tokens } = protocol.windows(characters, '', { context, stride: protocol.strideOf(context) }, special, parts);
+    assert.ok(items !== undefined && tokens > 0, protocol.id);
+    assert.equal(items.windows.length, protocol.reads === 'questions' ? questions.length : passages.length);
+    assert.equal(items.windows.reduce((sum, each) => sum + each, 0), windows.length, protocol.id);
+    for (const { ids, fed, scoreFrom, scoreTo } of windows) {
+      assert.ok((fed ?? ids.length) <= context && (fed ?? ids.length) >= ids.length - 1 && scoreFrom >= 1 && scoreFrom < scoreTo && scoreTo <= ids.length, protocol.id);
+    }
+    for (let count = 1; count <= items.windows.length; count++) {
+      const run = windows.slice(0, items.windows.slice(0, count).reduce((sum, each) => sum + each, 0)), scored = run.reduce((sum, window) => sum + window.scoreTo - window.scoreFrom, 0);
+      const outcome = items.outcome(count, new Float32Array(scored).fill(0.5), protocol.wantsHits ? new Float32Array(scored) : null, context);
+      assert.ok(outcome.value >= 0 && (outcome.items ?? count) === count && outcome.losses.length === (outcome.items ?? scored), protocol.id);
+      for (const estimate of [outcome.accuracy, outcome.accuracyNorm]) assert.ok(estimate === undefined || (estimate.value >= 0 && estimate.value <= 1), protocol.id);
+    }
+    const empty = protocol.reads === 'questions' ? { questions: [] } : { documents: [] };
+    assert.throws(() => protocol.windows(characters, '', { context: 16, stride: 16 }, special, empty), (error) => error instanceof CheckpointError && error.code === 'too-few-tokens', protocol.id);
+    assert.throws(() => protocol.windows(characters, '', { context: 0, stride: 0 }, special, parts), (error) => error instanceof CheckpointError && error.code === 'bad-window', protocol.id);
+    assert.equal(findProtocol(protocol.id, protocol.kind), protocol);
+  }
+});
+
+test('every protocol has a page in the docs, and every benchmark a row', () => {
+  for (const { id } of protocols) assert.match(readFileSync(path.join(root, `docs/protocols/${id}.md`), 'utf8'), new RegExp(`^# ${id}\n[\\s\\S]*\\*\\*Value\\*\\*`), id);
+  const page = readFileSync(path.join(root, 'docs/benchmarks.md'), 'utf8');
+  for (const { id } of benchmarks) assert.ok(page.includes(`| \`${id}\` |`), id);
+});
+
+test('a benchmark that is made for one protocol is made for one that there is', () => {
+  for (const { protocol } of benchmarks) if (protocol !== undefined) assert.ok(protocols.some(({ id }) => id === protocol), protocol);
+});
+
+test('windows of a protocol of running text run in text order, fit the context, and score nothing twice', () => {
+  for (const protocol of protocols.filter(({ reads }) => reads === undefined)) {
     for (const bare of [false, true]) for (const length of [100, 257, 1000]) {
       const context = 32, tokenizer = bare ? { ...characters, prefix: [], suffix: [] } : characters;
       const { tokens, windows } = protocol.windows(tokenizer, 'abcdefghij'.repeat(100).slice(0, length), { context, stride: protocol.strideOf(context) }, special);

@@ -1,6 +1,6 @@
 /** What a sweep's cells mean: series, and verdicts in words. Pure. */
 import { finite, formatChange, formatError, formatLevel, formatPerplexity, formatPercent } from '../format';
-import type { Interval, SweepCellJson, SweepJson } from '../../server/protocol/verbs';
+import type { Interval, Num, SweepCellJson, SweepJson } from '../../server/protocol/verbs';
 
 export interface Point { level: number; cell: SweepCellJson; value: number | null; low: number | null; high: number | null }
 export interface Series { name: string; points: Point[] }
@@ -35,7 +35,7 @@ export function topicsOf(sweep: SweepJson): Topic[] {
     return {
       id,
       title: `${benchmarkName(cells[0].benchmark)} · ${cells[0].protocol}`,
-      metric: cells[0].protocol.startsWith('mlm') ? 'pseudo-perplexity' : 'perplexity',
+      metric: cells[0].metric,
       baseline,
       cells,
       series: names.map((name) => ({
@@ -61,6 +61,10 @@ export function valueText(cell: SweepCellJson): { value: string; error: string }
   return { value: formatPerplexity(value), error: error === null ? '' : `± ${formatError(error, value)}` };
 }
 
+/** "62.5 %" and its standard error: how many items a cell has right. */
+export const accuracyText = ({ accuracy }: SweepCellJson): string[] =>
+  accuracy ? [formatPercent(accuracy.value), ...(accuracy.standardError === null ? [] : [` ± ${(100 * accuracy.standardError).toFixed(1)}`])] : ['–'];
+
 /** Perplexity against the dense model, in the words of its verdict. */
 export function againstDense(cell: SweepCellJson, margin: number): string {
   if (isBaseline(cell)) return '';
@@ -84,6 +88,14 @@ export function ratioText(ratio: Interval): string {
   }
   const percent = (x: number): string => formatChange(x).replace(/^\+/, '').replace(' %', '');
   return `${formatChange(value)}${low === null || high === null ? '' : ` (${percent(low)} … ${percent(high)})`}`;
+}
+
+/** How far the predictions lie from the dense model's, for who asks by hovering; null where it was not measured. */
+export function divergenceTitle({ klDivergence: kl, sameTop1 }: SweepCellJson): string | null {
+  if (!kl || !sameTop1) return null;
+  const short = (value: Num): string => { const x = finite(value); return x === null ? String(value) : String(Number(x.toPrecision(3))); };
+  const error = kl.standardError ?? kl.standardErrorIid;
+  return `KL divergence from dense ${short(kl.mean)}${error === null ? '' : ` ± ${short(error)}`} nats a token (median ${short(kl.median)}, 99 % ${short(kl.p99)})\nsame most probable token ${formatPercent(finite(sameTop1.value))}`;
 }
 
 /** Time of a window against the dense model; the dense model against itself is the control. */

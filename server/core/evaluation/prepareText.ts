@@ -4,11 +4,11 @@ import { CheckpointError } from '../errors';
 import type { Architecture, Model } from '../models/contract';
 import { onnxFileArchitecture } from '../models/onnxFile';
 import { dtypes } from '../tensor/dtype';
-import { readBenchmark } from './benchmarks';
 import { TEXT_PREFIX } from './contract';
 import type { EvaluationRequest, PreparedText, SpecialTokens, Tokenizer, UnknownWords, Window } from './contract';
+import type { TokenCost } from './forecast';
 import { findProtocol } from './protocols';
-import { joinRows, readTextFile } from './text';
+import { protocolOfBenchmark, readSource } from './source';
 import { tokenizerOf } from './tokenizer';
 import { scoredTokens } from './windows';
 
@@ -43,24 +43,29 @@ export function evaluable(model: Model): Evaluable {
 export function prepareText(model: Model, request: EvaluationRequest): PreparedText {
   const architecture = evaluable(model);
   const { checkpoint } = model;
-  const protocol = findProtocol(request.protocol, architecture.kind);
+  const protocol = findProtocol(request.protocol ?? protocolOfBenchmark(request.benchmark), architecture.kind);
   const longest = architecture.maxContext(checkpoint.config ?? {});
   const context = request.context ?? protocol.defaults(longest).context;
   if (context > longest) throw new CheckpointError('context-too-long', { file: checkpoint.path }, `${context} tokens asked, the model has ${longest} positions`);
   const decoder = architecture.maskedDecoder?.(checkpoint);
   const stride = request.stride ?? protocol.strideOf(context);
-  const source = request.benchmark.startsWith(TEXT_PREFIX)
-    ? { ...readTextFile(request.benchmark.slice(TEXT_PREFIX.length)), file: request.benchmark.slice(TEXT_PREFIX.length), rows: false }
-    : readBenchmark(request.benchmark, request.dataFolder);
+  const { text, parts, ...source } = readSource(request, protocol);
   const tokenizer = tokenizerOf(checkpoint);
-  const text = source.rows && protocol.joinsRows ? joinRows(source.text) : source.text;
-  const { tokens, windows } = named(source.file, () => protocol.windows(tokenizer, text, { context, stride }, specialTokens(tokenizer, checkpoint.config ?? {})));
-  const run = request.limit === null ? windows : windows.slice(0, request.limit);
+  const { tokens, windows, items } = named(source.file, () => protocol.windows(tokenizer, text, { context, stride }, specialTokens(tokenizer, checkpoint.config ?? {}), parts));
+  const count = Math.min(items?.windows.length ?? windows.length, request.limit ?? Infinity);
+  const run = windows.slice(0, items ? items.windows.slice(0, count).reduce((sum, each) => sum + each, 0) : count);
   const problems = [...source.problems, ...checkRows(model, tokenizer, windows)];
   return {
-    protocol, tokens, windows: run, scoredTokens: scoredTokens(run), unknownWords: unknownWordsOf(text, tokenizer), problems,
-    setup: { benchmark: request.benchmark, protocol: protocol.id, context, stride, metric: protocol.metric, weightDtype: weightDtypeOf(model), textSha256: source.sha256, tokenizer: tokenizer.name, limit: request.limit, ...(decoder !== undefined && { decoder }) },
+    protocol, tokens, windows: run, scoredTokens: scoredTokens(run), unknownWords: unknownWordsOf(text, tokenizer), problems, cost: costOf(model), ...(items && { items: { count, outcome: items.outcome } }),
+    setup: { benchmark: request.benchmark, protocol: protocol.id, context, stride, metric: protocol.metric, weightDtype: weightDtypeOf(model), textSha256: source.sha256, tokenizer: tokenizer.name, limit: request.limit, ...(request.field !== undefined && { field: request.field }), ...(decoder !== undefined && { decoder }) },
   };
+}
+
+/** Weights of the blocks, and those that make the scores of all tokens. */
+function costOf({ checkpoint, roles }: Model): TokenCost {
+  const sum = (pick: (role: Model['roles'][number]) => boolean): number => checkpoint.tensors.reduce((total, tensor, i) => total + (pick(roles[i]) ? tensor.elements : 0), 0);
+  const head = sum(({ role }) => role === 'head');
+  return { read: Math.max(1, sum(({ role, parameter }) => parameter && !['embedding', 'position', 'head'].includes(role))), scored: head > 0 ? head : sum(({ role }) => role === 'embedding') };
 }
 
 const UNKNOWN = '<unk>';
@@ -106,6 +111,7 @@ export function specialTokens(tokenizer: Tokenizer, config: Readonly<Record<stri
   const sentinels: number[] = [];
   for (let id = tokenizer.idOf?.('<extra_id_0>') ?? null; id !== null; id = tokenizer.idOf?.(`<extra_id_${sentinels.length}>`) ?? null) sentinels.push(id);
   return {
+    begin: tokenizer.begin ?? fromConfig('bos_token_id') ?? tokenizer.end ?? fromConfig('eos_token_id'),
     start: fromConfig('decoder_start_token_id') ?? fromConfig('pad_token_id'),
     end: tokenizer.suffix.at(-1) ?? fromConfig('eos_token_id'),
     mask: tokenizer.mask ?? null, sentinels, all: tokenizer.specialIds ?? new Set(), size: tokenizer.size,

@@ -1,14 +1,20 @@
 import { CheckpointError } from '../errors';
-import type { Protocol } from './contract';
+import type { Metric, Protocol } from './contract';
 import { gptq } from './protocols/gptq';
 import { hfStride } from './protocols/hfStride';
+import { lastWord } from './protocols/lastWord';
 import { llamaCpp } from './protocols/llamaCpp';
+import { lmEvalWord } from './protocols/lmEvalWord';
 import { mlm15, mlmPll } from './protocols/maskedLm';
+import { multipleChoice } from './protocols/multipleChoice';
 import { prefixLm } from './protocols/prefixLm';
 import { spanDenoising } from './protocols/spanDenoising';
 
 /** Every protocol; the first of a kind is that family's default. */
-export const protocols: readonly Protocol[] = [hfStride, gptq, llamaCpp, prefixLm, spanDenoising, mlmPll, mlm15];
+export const protocols: readonly Protocol[] = [hfStride, gptq, llamaCpp, lmEvalWord, lastWord, multipleChoice, prefixLm, spanDenoising, mlmPll, mlm15];
+
+/** What the values of a protocol are. */
+export const metricOf = (id: string): Metric => protocols.find((protocol) => protocol.id === id)?.metric ?? 'perplexity';
 
 /** Why the protocols of another kind say nothing of a model. */
 const reasons: Readonly<Record<Protocol['kind'], string>> = {

@@ -6,10 +6,12 @@ import { formatOf } from '../formats/registry';
 import type { Checkpoint } from '../formats/contract';
 import { MAX_CONFIG_BYTES } from '../formats/modelConfig';
 import type { Tokenizer } from './contract';
+import { makeExact } from './exactNormalisers';
+import { loadPieceTokenizer } from './sentencePiece/pieceTokenizer';
 import { cutRule, cutText } from './textPieces';
 import type { Json, TokenizerFiles } from './tokenizerFiles';
-import { isObject, readTokenizerFiles } from './tokenizerFiles';
-import { likeTransformers, namedTokens, tokenText } from './tokenizerLikeTransformers';
+import { isObject, readPieceFolder, readTokenizerFiles, tokenText } from './tokenizerFiles';
+import { likeTransformers, namedTokens } from './tokenizerLikeTransformers';
 
 /** Models of tokenizer.json that the library knows. */
 const modelTypes: ReadonlySet<string> = new Set(['BPE', 'Unigram', 'WordPiece']);
@@ -21,13 +23,16 @@ const PIECE_UNITS = 16_384;
 const MAX_TOKEN_ID = 16 * 1024 * 1024;
 
 /**
- * Loads the tokenizer of a model folder: tokenizer.json, or GPT-2's vocab.json and merges.txt, with what
- * tokenizer_config.json adds; the same ids as transformers' `AutoTokenizer` gives.
+ * Loads the tokenizer of a model folder: tokenizer.json, else a SentencePiece model, else GPT-2's vocab.json and
+ * merges.txt, else BERT's vocab.txt, with what tokenizer_config.json adds; the same ids as transformers' `AutoTokenizer`
+ * gives, and of a SentencePiece model alone those of SentencePiece.
  *
  * @param pieceUnits length of the pieces a long text is cut into, in UTF-16 units; the ids do not depend on it
  * @throws CheckpointError `no-tokenizer`, `tokenizer-broken`
  */
 export function loadTokenizer(folder: string, pieceUnits = PIECE_UNITS): Tokenizer {
+  const pieces = readPieceFolder(folder);
+  if (pieces) return loadPieceTokenizer({ ...pieces, modelType: modelTypeOf(folder) });
   const files = readTokenizerFiles(folder);
   return makeTokenizer(files, likeTransformers(files.tokenizer, files.config, modelTypeOf(folder)), pieceUnits);
 }
@@ -73,6 +78,7 @@ function makeTokenizer(files: TokenizerFiles, json: Json, pieceUnits: number): T
     },
     idOf: (token) => library.token_to_id(token) ?? null,
     mask: maskOf(library, files.config),
+    begin: namedId(library, files.config.bos_token), end: namedId(library, files.config.eos_token),
     specialIds: specialIdsOf(library, json, files.config),
     tokenOf: (id) => library.id_to_token(id) ?? `#${id}`,
   };
@@ -80,7 +86,9 @@ function makeTokenizer(files: TokenizerFiles, json: Json, pieceUnits: number): T
 
 function makeLibrary(json: Json, config: Json): LibraryTokenizer {
   // The library insists on all five keys; a file that leaves one out means null.
-  return new LibraryTokenizer({ normalizer: null, post_processor: null, decoder: null, ...json, pre_tokenizer: withAllDigits(json.pre_tokenizer) ?? null }, config);
+  const library = new LibraryTokenizer({ normalizer: null, post_processor: null, decoder: null, ...json, pre_tokenizer: withAllDigits(json.pre_tokenizer) ?? null }, config);
+  makeExact(library.normalizer);
+  return library;
 }
 
 /** `Digits` as an equal `Split`: the Rust library takes every number character (\p{N}: also one half, Roman and Arabic-Indic digits), this one 0 to 9. */
@@ -102,6 +110,12 @@ function encodePieces(pieces: readonly string[], first: LibraryTokenizer, rest: 
     }
   }
   return ids;
+}
+
+/** The id of a token that the configuration names. */
+function namedId(library: LibraryTokenizer, token: unknown): number | null {
+  const content = tokenText(token);
+  return content === null ? null : library.token_to_id(content) ?? null;
 }
 
 /** `mask_token` of the configuration, else the usual names. */

@@ -1,5 +1,5 @@
 import type { Json } from './tokenizerFiles';
-import { isObject } from './tokenizerFiles';
+import { isObject, tokenText } from './tokenizerFiles';
 
 /**
  * What `transformers` 5 makes of a tokenizer folder beyond tokenizer.json: read from the behaviour of its `AutoTokenizer`,
@@ -32,12 +32,6 @@ const usesByteLevel = (pre: unknown): boolean =>
 
 /** Keys of tokenizer_config.json that name a special token. */
 export const namedTokens = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'];
-
-/** The text of a token that tokenizer_config.json gives as a string or as an object with `content`. */
-export function tokenText(value: unknown): string | null {
-  if (typeof value === 'string') return value;
-  return isObject(value) && typeof value.content === 'string' ? value.content : null;
-}
 
 function withNamedTokens(tokenizer: Json, config: Json): Json[] {
   const added = (Array.isArray(tokenizer.added_tokens) ? tokenizer.added_tokens : []).filter(isObject);

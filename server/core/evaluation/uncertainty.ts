@@ -1,3 +1,4 @@
+import type { Evaluation } from './contract';
 import { studentQuantile } from './student';
 
 /** Fewer blocks say too little about how the means of blocks vary. */
@@ -8,7 +9,18 @@ const WINDOWS_A_BLOCK = 8;
 export interface BlockOptions {
   /** Tokens of a window: a block is 8 windows long. */
   readonly context: number;
+  /** Losses that do not depend on each other (one an item): a block is one of them. */
+  readonly independent?: true;
+  /** The value is exp(scale x mean loss): tokens a word, where it is told by words. */
+  readonly scale?: number;
 }
+
+/** How the losses of an evaluation hang together. */
+export const blockOptions = (of: Pick<Evaluation, 'context' | 'items' | 'perWord' | 'scoredTokens'>): BlockOptions => ({
+  context: of.context, ...(of.items !== undefined && { independent: true as const }), ...(of.perWord !== undefined && { scale: of.scoredTokens / of.perWord.words }),
+});
+
+const blockOf = (options: BlockOptions): number => (options.independent ? 1 : WINDOWS_A_BLOCK * options.context);
 
 export interface RatioInterval {
   /** exp(mean difference): perplexity over the baseline's. */
@@ -29,7 +41,7 @@ export type Verdict = 'no difference' | 'better' | 'worse' | 'not decided';
  * @returns null with fewer than 20 blocks
  */
 export function standardErrorOfMean(losses: ArrayLike<number>, options: BlockOptions): number | null {
-  const n = losses.length, block = WINDOWS_A_BLOCK * options.context;
+  const n = losses.length, block = blockOf(options);
   if (n < LEAST_BLOCKS * block) return null;
   const mean = meanOf(losses);
   let inside = 0;
@@ -42,24 +54,24 @@ export function standardErrorOfMean(losses: ArrayLike<number>, options: BlockOpt
   return Math.sqrt((block * squares) / ((n - block + 1) * (n - block)));
 }
 
-/** value x SE(mean loss); null under 20 blocks. `value` is the perplexity, exp(mean loss). */
+/** value x scale x SE(mean loss); null under 20 blocks. `value` is the perplexity, exp(scale x mean loss). */
 export function standardError(losses: ArrayLike<number>, options: BlockOptions): number | null {
   const error = standardErrorOfMean(losses, options);
-  return error === null ? null : scaled(losses, error);
+  return error === null ? null : scaled(losses, error, options.scale);
 }
 
 /** The error that llama.cpp prints, as if losses were independent: 2 to 4 times too small on text. Null for fewer than two losses. */
-export function standardErrorIid(losses: ArrayLike<number>): number | null {
+export function standardErrorIid(losses: ArrayLike<number>, scale = 1): number | null {
   const n = losses.length;
   if (n < 2) return null;
   const mean = meanOf(losses);
   let squares = 0;
   for (let i = 0; i < n; i++) squares += (losses[i] - mean) ** 2;
-  return scaled(losses, Math.sqrt(squares / n / (n - 1)));
+  return scaled(losses, Math.sqrt(squares / n / (n - 1)), scale);
 }
 
 /** Infinity times a zero error (a constant loss that overflows) is no error, not NaN. */
-const scaled = (losses: ArrayLike<number>, error: number): number => (error === 0 ? 0 : Math.exp(meanOf(losses)) * error);
+const scaled = (losses: ArrayLike<number>, error: number, scale = 1): number => (error === 0 ? 0 : Math.exp(scale * meanOf(losses)) * scale * error);
 
 /**
  * Compares two runs over the same tokens: the 95 % interval of the mean difference of losses, shown as a ratio of perplexities. The
@@ -71,10 +83,10 @@ export function pairedRatio(losses: ArrayLike<number>, baselineLosses: ArrayLike
   if (losses.length !== baselineLosses.length) throw new RangeError(`${losses.length} losses against ${baselineLosses.length}`);
   const differences = new Float64Array(losses.length);
   for (let i = 0; i < differences.length; i++) differences[i] = losses[i] - baselineLosses[i];
-  const mean = meanOf(differences), error = standardErrorOfMean(differences, options);
+  const scale = options.scale ?? 1, mean = scale * meanOf(differences), error = standardErrorOfMean(differences, options);
   if (error === null) return { value: Math.exp(mean), low: 0, high: Infinity };
-  const blocks = Math.floor(losses.length / (WINDOWS_A_BLOCK * options.context));
-  const reach = studentQuantile(0.975, blocks - 1) * error;
+  const blocks = Math.floor(losses.length / blockOf(options));
+  const reach = studentQuantile(0.975, blocks - 1) * scale * error;
   return { value: Math.exp(mean), low: Math.exp(mean - reach), high: Math.exp(mean + reach) };
 }
 

@@ -14,7 +14,9 @@ export interface WindowRun {
   readonly fed: number;
 }
 
-const fedBy = (window: Window): number => window.ids.length + (window.encoder?.length ?? 0);
+/** Ids that the model reads of a window; its encoder's come on top. */
+export const fedIds = (window: Window): number => window.fed ?? window.ids.length;
+const fedBy = (window: Window): number => fedIds(window) + (window.encoder?.length ?? 0);
 
 /** What the runtime is asked, window after window, in text order. */
 export function* windowRuns(windows: readonly Window[]): Generator<WindowRun> {
@@ -39,7 +41,7 @@ export function* windowRuns(windows: readonly Window[]): Generator<WindowRun> {
 /** One past the last window that fits into a batch with window `from`: the same lengths, as many scored tokens. */
 function batchEnd(windows: readonly Window[], from: number): number {
   const first = windows[from];
-  const fits = (other: Window): boolean => other.ids.length === first.ids.length && other.encoder?.length === first.encoder?.length
+  const fits = (other: Window): boolean => other.ids.length === first.ids.length && fedIds(other) === fedIds(first) && other.encoder?.length === first.encoder?.length
     && other.scoreTo - other.scoreFrom === first.scoreTo - first.scoreFrom && other.masked?.how === first.masked?.how;
   const most = Math.max(1, Math.floor(BATCH_TOKENS / fedBy(first)));
   let to = from + 1;
@@ -49,7 +51,7 @@ function batchEnd(windows: readonly Window[], from: number): number {
 
 /** Windows of equal lengths and equally many scored tokens, as the graph takes them. Of a window masked `apart`, its first run. */
 export function toBatch(windows: readonly Window[]): WindowBatch {
-  const [first] = windows, batch = windows.length, length = first.ids.length;
+  const [first] = windows, batch = windows.length, length = fedIds(first);
   const scored = first.masked?.how === 'apart' ? 1 : first.masked ? first.masked.at.length : first.scoreTo - first.scoreFrom;
   const inputIds = new BigInt64Array(batch * length), positions = new BigInt64Array(batch * scored), targets = new BigInt64Array(batch * scored);
   windows.forEach(({ ids, scoreFrom, masked }, row) => {

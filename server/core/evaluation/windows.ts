@@ -25,6 +25,18 @@ export function disjointWindows(ids: Uint32Array, context: number, scoreFrom: nu
   return Array.from({ length: Math.floor(ids.length / context) }, (_, i) => ({ ids: ids.subarray(i * context, (i + 1) * context), scoreFrom, scoreTo: context }));
 }
 
+/**
+ * One window of what is read and what is scored after it: the ids of both, the first of them cut off where they do not fit the
+ * context. The last id is predicted and not read, as in lm-evaluation-harness.
+ */
+export function scoredAfter(before: Uint32Array, scored: Uint32Array, context: number): Window {
+  const all = new Uint32Array(before.length + scored.length);
+  all.set(before, 0);
+  all.set(scored, before.length);
+  const ids = all.subarray(Math.max(0, all.length - context - 1));
+  return { ids, scoreFrom: Math.max(1, ids.length - scored.length), scoreTo: ids.length, fed: ids.length - 1 };
+}
+
 /** The error of a text that a protocol cannot make one window of. */
 export const tooFew = (tokens: number, why: string): CheckpointError => new CheckpointError('too-few-tokens', {}, `${tokens} ${tokens === 1 ? 'token' : 'tokens'}; ${why}`);
 

@@ -24,9 +24,13 @@ export interface GraphOptions {
   readonly context: number;
   /** Adds a `logits` output (batch, length, vocab), for golden tests only. */
   readonly withLogits?: boolean;
+  /** Adds a `hits` output (batch, scored): 1 where no token is more likely than the target (the first of equal ones counts), else 0. */
+  readonly withHits?: boolean;
+  /** Names the log-probabilities of the scored positions inside the graph, (batch * scored, vocab), for a graph that compares two models. */
+  readonly withLogProbabilities?: boolean;
   /**
-   * Ask for one output of the graph fewer tricks: plain MatMul/Softmax attention even where a contrib operator would be
-   * faster. Used by tests and by providers that lack the operator.
+   * Ask for a portable graph: plain MatMul/Softmax attention even where a contrib operator would be faster, and F16 tables
+   * widened before rows are taken. Used by tests and by every provider but the CPU.
    */
   readonly plainAttention?: boolean;
   /** How a masked LM decodes, where its family knows more than one way; by default as the checkpoint was made for. */
@@ -45,7 +49,7 @@ export interface ModelGraph {
   readonly bytes: Uint8Array;
   /**
    * The same graph with standard attention, made when a provider other than the CPU asks: GroupQueryAttention is wrong on
-   * WebGPU (measured, 1.30: losses off by 0.9) and F16 only on CUDA. Missing when `bytes` has standard attention already.
+   * WebGPU (measured, 1.30: losses off by 0.9) and F16 only on CUDA. Missing when `bytes` is portable already.
    */
   readonly portableBytes?: () => Uint8Array;
   /** That folder, `/` or a drive root: where ONNX Runtime is told that external data begins. */

@@ -1,6 +1,9 @@
 import type { GraphBuilder, Value } from './builder';
 import type { GraphOptions } from './contract';
 
+/** The value inside the graph that `withLogProbabilities` names. */
+export const LOG_PROBABILITIES = 'log_probabilities';
+
 /** The graph inputs that every decoder shares. */
 export interface DecoderInputs {
   readonly inputIds: Value;
@@ -34,9 +37,17 @@ export function lossOutputs(g: GraphBuilder, inputs: DecoderInputs, hidden: Valu
   const picked = g.op('GatherElements', [logProbabilities, target], { axis: { i: 1 } });
   const losses = g.op('Reshape', [g.op('Neg', [picked]), g.op('Shape', [inputs.targets])]);
   g.output('losses', losses, 'F32', ['batch', 'scored']);
+  if (options.withHits) hitsOutput(g, logits, target, inputs.targets);
+  if (options.withLogProbabilities) g.alias(LOG_PROBABILITIES, logProbabilities);
   if (!options.withLogits) return;
   const all = g.op('Concat', [g.op('Shape', [inputs.inputIds]), g.ints64([size.vocab])], { axis: { i: 0 } });
   g.output('logits', g.op('Reshape', [head(hidden), all]), 'F32', ['batch', 'length', size.vocab]);
+}
+
+/** Adds `hits`, (batch, scored): whether the target is what greedy decoding would write. */
+export function hitsOutput(g: GraphBuilder, logits: Value, target: Value, targets: Value): void {
+  const best = g.op('ArgMax', [logits], { axis: { i: 1 }, keepdims: { i: 1 } });
+  g.output('hits', g.op('Reshape', [g.cast(g.op('Equal', [best, target]), 'F32'), g.op('Shape', [targets])]), 'F32', ['batch', 'scored']);
 }
 
 /** (batch, 1): the row of the flat hidden state at which each window begins. */

@@ -7,6 +7,7 @@ import { ProtoReader, type ProtoField } from '../formats/onnx/protoReader';
 import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 import { elementTypes, GraphBuilder, rootOf, type ElementType, type Value } from './builder';
 import type { GraphOptions, ModelGraph } from './contract';
+import { hitsOutput, LOG_PROBABILITIES } from './lossHead';
 import { concatBytes, ProtoWriter } from './protobuf';
 import { thresholdInput } from './weights';
 
@@ -229,8 +230,12 @@ class Rebuilder {
     const flat = g.op('Reshape', ['logits', g.op('Concat', [g.ints64([-1]), pick(2, false)], { axis: { i: 0 } })]);
     const scored = g.op('Gather', [flat, g.reshape(rows, [-1])], { axis: { i: 0 } });
     const wide = logits.type === elementTypes.F32 ? scored : g.cast(scored, 'F32');
-    const picked = g.op('GatherElements', [g.op('LogSoftmax', [wide], { axis: { i: 1 } }), g.reshape(targets, [-1, 1])], { axis: { i: 1 } });
+    const target = g.reshape(targets, [-1, 1]);
+    const logProbabilities = g.op('LogSoftmax', [wide], { axis: { i: 1 } });
+    if (this.options.withLogProbabilities) g.alias(LOG_PROBABILITIES, logProbabilities);
+    const picked = g.op('GatherElements', [logProbabilities, target], { axis: { i: 1 } });
     g.output('losses', g.op('Reshape', [g.op('Neg', [picked]), g.op('Shape', [targets])]), 'F32', ['batch', 'scored']);
+    if (this.options.withHits) hitsOutput(g, wide, target, targets);
     if (this.options.withLogits) this.parts.push(new ProtoWriter().message(12, valueInfoOf('logits')).finish());
     const vocab = logits.dims[2];
     return typeof vocab === 'number' && Number.isSafeInteger(vocab) ? vocab : 0;

@@ -86,9 +86,13 @@ export class Weights {
     return value32;
   }
 
-  /** Rows of a table (rows, width) at int64 `indices`, as F32. Gathers before it widens and masks, so the table stays on disk. */
+  /**
+   * Rows of a table (rows, width) at int64 `indices`, as F32. Gathers before it widens and masks, so the table stays on
+   * disk; but in a portable graph an F16 table is widened first, because not every GPU can read F16 (WebGPU: `shader-f16`).
+   */
   rows(name: string, shape: readonly [number, number], indices: Value): Value {
     const { value, type } = this.reference(name, shape);
+    if (type === 'F16' && this.options.plainAttention) return this.builder.op('Gather', [this.f32(name, shape), indices], { axis: { i: 0 } });
     const rows = this.builder.op('Gather', [value, indices], { axis: { i: 0 } });
     return this.mask(name, type === 'F32' ? rows : this.builder.cast(rows, 'F32'));
   }

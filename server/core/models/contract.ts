@@ -3,11 +3,12 @@ import type { ModelGraph, GraphOptions } from '../graph/contract';
 
 /**
  * What a tensor does. `buffer` values are not parameters (causal masks, position ids, inverse frequencies).
- * `expert.*` are the matrices of one of many MLPs, `router` chooses among them. Later families add roles here; views take the list from the `catalog`.
+ * `expert.*` are the matrices of one of many MLPs, `router` chooses among them. `vision`
+ * is all that sees in a model of text and pictures. Later families add roles here; views take the list from the `catalog`.
  */
 export const roles = [
   'embedding', 'position', 'attention.qkv', 'attention.query', 'attention.key', 'attention.value', 'attention.out',
-  'mlp.gate', 'mlp.up', 'mlp.down', 'expert.gate', 'expert.up', 'expert.down', 'router', 'norm', 'bias', 'head', 'buffer', 'other',
+  'mlp.gate', 'mlp.up', 'mlp.down', 'expert.gate', 'expert.up', 'expert.down', 'router', 'norm', 'bias', 'head', 'vision', 'buffer', 'other',
 ] as const;
 export type Role = (typeof roles)[number];
 

@@ -125,6 +125,7 @@ export function buildDebertaGraph(checkpoint: Checkpoint, options: GraphOptions)
   lossOutputs(g, inputs, hidden, maskedHead(g, checkpoint, weights, names, `${prefix}embeddings.word_embeddings.weight`, shape), c, options);
   return {
     bytes: g.finish(), root: g.root ?? '/',
+    ...(!options.plainAttention && { portableBytes: () => buildDebertaGraph(checkpoint, { ...options, plainAttention: true }).bytes }),
     thresholdInputs: weights.thresholdInputs,
     weightBytes: weights.weightBytes,
     foldedBytes: weights.foldedBytes,

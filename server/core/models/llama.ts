@@ -29,7 +29,7 @@ export const llama: Architecture = {
     && [...Object.keys(BLOCK), 'input_layernorm.weight', 'post_attention_layernorm.weight'].every((rest) => names.has(`${prefix}layers.0.${rest}`))
     // Gemma 2 and its kin have more norms in the block, and another block.
     && !names.has(`${prefix}layers.0.pre_feedforward_layernorm.weight`)),
-  role,
+  role: llamaRole,
   tied: (config) => (isTied(config, false) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT.get(config.model_type) ?? 2048),
   buildGraph: buildLlamaGraph,
@@ -43,7 +43,7 @@ export const gemma: Architecture = {
   kind: 'decoder',
   // The first Gemma has the names of Llama; only a configuration tells them apart.
   matchesNames: (names) => ['', 'model.'].some((prefix) => names.has(`${prefix}embed_tokens.weight`) && names.has(`${prefix}layers.0.self_attn.q_proj.weight`) && names.has(`${prefix}layers.0.pre_feedforward_layernorm.weight`)),
-  role,
+  role: llamaRole,
   tied: (config) => (isTied(config, true) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT.get(config.model_type) ?? 8192),
   buildGraph: buildLlamaGraph,
@@ -57,7 +57,7 @@ export const mixtral: Architecture = {
   kind: 'decoder',
   // Qwen's two generations differ in more than names say (which layers, how many experts a token): those need a configuration.
   matchesNames: (names) => ['', 'model.'].some((prefix) => names.has(`${prefix}embed_tokens.weight`) && names.has(`${prefix}layers.0.self_attn.q_proj.weight`) && names.has(`${prefix}layers.0.block_sparse_moe.experts.0.w1.weight`)),
-  role,
+  role: llamaRole,
   tied: (config) => (isTied(config, false) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT.get(config.model_type) ?? 32_768),
   buildGraph: buildLlamaGraph,
@@ -70,7 +70,8 @@ const EXPERT: Readonly<Record<string, Role>> = {
 const EXPERT_NAME = /^(?:block_sparse_moe|mlp)\.(?:experts\.\d{1,6}|shared_expert)\.(\w+)\.weight$/;
 const ROUTER = /^(block_sparse_moe\.gate|mlp\.gate|mlp\.shared_expert_gate)\.weight$/;
 
-function role(name: string, shape: readonly number[]): TensorRole {
+/** Roles of Llama's names, with or without `model.` before them. */
+export function llamaRole(name: string, shape: readonly number[]): TensorRole {
   const short = name.replace(/^model\./, '');
   const outside = (what: Role, group: string, orientation: TensorRole['orientation'] = null): TensorRole =>
     ({ role: what, layer: null, group, prunable: false, parameter: what !== 'buffer', orientation });

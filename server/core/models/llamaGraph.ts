@@ -7,11 +7,11 @@ import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
 import { Weights } from '../graph/weights';
-import { ConfigReader } from './graphConfig';
 import { readLlamaConfig } from './llamaConfig';
 import type { LlamaConfig } from './llamaConfig';
 import { experts } from './moe';
 import { ropeTables } from './rope';
+import { textPart } from './textPart';
 import { tiedTables } from './tiedTables';
 
 /**
@@ -21,11 +21,10 @@ import { tiedTables } from './tiedTables';
  * @throws CheckpointError `no-config`, `unsupported-config`, `tensor-missing`, `tensor-shape-differs`, `unsupported-dtype`
  */
 export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): ModelGraph {
-  const c = readLlamaConfig(ConfigReader.of(checkpoint));
+  const { config, prefix, head: headName } = textPart(checkpoint), c = readLlamaConfig(config);
   const g = new GraphBuilder('llama');
   const weights = new Weights(g, checkpoint, options);
-  const prefix = weights.has('model.norm.weight') ? 'model.' : '';
-  const tables = tiedTables(checkpoint, `${prefix}embed_tokens.weight`, 'lm_head.weight', c.tied);
+  const tables = tiedTables(checkpoint, `${prefix}embed_tokens.weight`, headName, c.tied);
   const inputs = decoderInputs(g);
   const context = attentionContext(g, inputs.inputIds, inputs.length, options.plainAttention ?? false);
   const rope = ropeTables(g, c.rope, options.context, inputs.length), localRope = c.localRope ? ropeTables(g, c.localRope, options.context, inputs.length) : rope;

@@ -22,17 +22,17 @@ const BLOCK: Readonly<Record<string, Role>> = {
 /** Relative positions have no end; this bounds what a bucket table is made for. */
 const LONGEST = 16_384;
 
-/** T5, T5 v1.1 and FLAN-T5. */
+/** T5, T5 v1.1, FLAN-T5, and the multilingual ones: mT5, and UMT5 with a bias of relative positions in every block. */
 export const t5: Architecture = {
   id: 't5',
   title: 'T5',
-  modelTypes: ['t5'],
+  modelTypes: ['t5', 'mt5', 'umt5'],
   kind: 'encoder-decoder',
   matchesNames: (names) => ['shared.weight', 'encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight', 'decoder.block.0.layer.1.EncDecAttention.q.weight'].every((name) => names.has(name)),
   role,
   // transformers 5 writes "tied" for v1.1 too, whose head is its own; it also says then that the output is not scaled.
   tied: (config) => [['shared.weight', 'encoder.embed_tokens.weight'], ['shared.weight', 'decoder.embed_tokens.weight'],
-    ...(isTied(config, true) && config.scale_decoder_outputs !== false ? [['shared.weight', 'lm_head.weight'] as const] : [])],
+    ...(isTied(config, config.model_type !== 'mt5') && config.scale_decoder_outputs !== false ? [['shared.weight', 'lm_head.weight'] as const] : [])],
   maxContext: () => LONGEST,
   buildGraph: buildT5Graph,
 };

@@ -12,25 +12,35 @@ import { tiedTables } from './tiedTables';
 
 const f = Math.fround;
 
+/** What transformers assumes of each model type where a configuration is silent. */
+const families = {
+  t5: { vocab: 32128, layers: 6, heads: 8, inner: 2048, feedForward: 'relu' },
+  mt5: { vocab: 250112, layers: 8, heads: 6, inner: 1024, feedForward: 'gated-gelu' },
+  umt5: { vocab: 250112, layers: 8, heads: 6, inner: 1024, feedForward: 'gated-gelu' },
+} as const;
+
 /** The numbers of a T5 configuration, with transformers' defaults. */
 function readConfig(config: ConfigReader) {
-  const layers = config.count('num_layers', 6, 4096);
-  const feedForward = config.choice('feed_forward_proj', 'relu', [...Object.keys(activations), ...Object.keys(activations).map((name) => `gated-${name}`)]);
+  const type = config.choice('model_type', 't5', Object.keys(families)) as keyof typeof families, family = families[type];
+  const layers = config.count('num_layers', family.layers, 4096);
+  const feedForward = config.choice('feed_forward_proj', family.feedForward, [...Object.keys(activations), ...Object.keys(activations).map((name) => `gated-${name}`)]);
   const gated = feedForward.startsWith('gated-');
   const buckets = config.count('relative_attention_num_buckets', 32, 65536);
   const distance = config.count('relative_attention_max_distance', 128);
   if (buckets % 4) config.refuse('relative_attention_num_buckets', 'is not divisible by 4: two directions, each half exact');
   if (distance <= buckets / 2) config.refuse('relative_attention_max_distance', `is not above half of the ${buckets} buckets`);
   return {
-    width: config.count('d_model', 512), headDim: config.count('d_kv', 64, 65536), heads: config.count('num_heads', 8, 65536),
-    inner: config.count('d_ff', 2048), vocab: config.count('vocab_size', 32128), layers,
+    width: config.count('d_model', 512), headDim: config.count('d_kv', 64, 65536), heads: config.count('num_heads', family.heads, 65536),
+    inner: config.count('d_ff', family.inner), vocab: config.count('vocab_size', family.vocab), layers,
     decoderLayers: config.count('num_decoder_layers', layers, 4096),
     buckets, distance, gated,
     epsilon: config.number('layer_norm_epsilon', 1e-6, 0, 1),
     // "gated-gelu" has always meant the tanh form.
     activation: feedForward === 'gated-gelu' ? 'gelu_new' : feedForward.replace('gated-', ''),
-    // transformers 5 writes the rule down; before, a tied head said it.
-    scaled: config.has('scale_decoder_outputs') ? config.flag('scale_decoder_outputs', true) : config.flag('tie_word_embeddings', true),
+    /** A bias of relative positions in every block, not in the first alone. */
+    biasInEach: type === 'umt5',
+    // transformers 5 writes the rule down; before, a tied head said it. Multilingual T5's head is never scaled.
+    scaled: type === 'mt5' ? false : config.has('scale_decoder_outputs') ? config.flag('scale_decoder_outputs', true) : config.flag('tie_word_embeddings', true),
   };
 }
 
@@ -72,13 +82,13 @@ export function buildT5Graph(checkpoint: Checkpoint, options: GraphOptions): Mod
   const embed = (ids: Value): Value => g.reshape(weights.rows(tables.embedding, [c.vocab, c.width], ids), [-1, c.width]);
 
   /** (1, heads, length, length) */
-  const positionBias = (stack: 'encoder' | 'decoder', length: Value): Value => {
+  const positionBias = (stack: 'encoder' | 'decoder', length: Value, layer = 0): Value => {
     // One more than the window: the encoder's end token.
     const span = options.context + 1;
     const relative = relativePositions(g, length, length);
     const lookup = g.ints64(relativeBuckets(span, c.buckets, c.distance, stack === 'encoder'));
     const bucket = g.op('Gather', [lookup, g.op('Add', [relative, g.ints64([span - 1], [])])]);
-    const bias = weights.rows(`${stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight`, [c.buckets, c.heads], bucket);
+    const bias = weights.rows(`${stack}.block.${layer}.layer.0.SelfAttention.relative_attention_bias.weight`, [c.buckets, c.heads], bucket);
     const byHead = g.op('Unsqueeze', [g.op('Transpose', [bias], { perm: { is: [2, 0, 1] } }), g.ints64([0])]);
     return stack === 'encoder' ? byHead : g.op('Where', [g.op('Greater', [relative, g.ints64([0], [])]), g.float(LOWEST_FLOAT), byHead]);
   };
@@ -99,7 +109,7 @@ export function buildT5Graph(checkpoint: Checkpoint, options: GraphOptions): Mod
   const encoderBias = positionBias('encoder', encoderLength);
   for (let layer = 0; layer < c.layers; layer++) {
     const block = `encoder.block.${layer}`;
-    encoded = feedForward(attention(encoded, `${block}.layer.0`, 'SelfAttention', encoderLength, encoderBias), `${block}.layer.1`);
+    encoded = feedForward(attention(encoded, `${block}.layer.0`, 'SelfAttention', encoderLength, layer > 0 && c.biasInEach ? positionBias('encoder', encoderLength, layer) : encoderBias), `${block}.layer.1`);
   }
   encoded = norm(encoded, 'encoder.final_layer_norm');
 
@@ -107,7 +117,7 @@ export function buildT5Graph(checkpoint: Checkpoint, options: GraphOptions): Mod
   const decoderBias = positionBias('decoder', inputs.length);
   for (let layer = 0; layer < c.decoderLayers; layer++) {
     const block = `decoder.block.${layer}`;
-    hidden = attention(hidden, `${block}.layer.0`, 'SelfAttention', inputs.length, decoderBias);
+    hidden = attention(hidden, `${block}.layer.0`, 'SelfAttention', inputs.length, layer > 0 && c.biasInEach ? positionBias('decoder', inputs.length, layer) : decoderBias);
     hidden = attention(hidden, `${block}.layer.1`, 'EncDecAttention', inputs.length, null, encoded);
     hidden = feedForward(hidden, `${block}.layer.2`);
   }

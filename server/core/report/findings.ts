@@ -92,11 +92,11 @@ function aboutMethods(rivals: readonly CellSeries[]): string[] {
   return [...asked].sort((a, b) => a - b).flatMap((at) => {
     const [first, second] = rivals.flatMap(({ label, cells }) => {
       const ratio = cells.find(({ result }) => !isBaseline(result) && result.specification.level === at)?.ratio;
-      return ratio && Number.isFinite(ratio.value) ? [{ label, ratio }] : [];
+      return ratio && Number.isFinite(ratio.value) ? [{ label, ratio, metric: cells[0].result.evaluation?.metric ?? 'perplexity' }] : [];
     }).sort((a, b) => a.ratio.value - b.ratio.value);
     if (!first || !second || !(first.ratio.high < second.ratio.low)) return [];
     const gain = { value: first.ratio.value / second.ratio.value, low: Number.NaN, high: Number.NaN };
-    return [`**${first.label} is better than ${second.label}** at ${words.level(at)}: ${words.ratio(gain, null)} perplexity.`];
+    return [`**${first.label} is better than ${second.label}** at ${words.level(at)}: ${words.ratio(gain, null)} ${first.metric}.`];
   });
 }
 

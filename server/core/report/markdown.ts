@@ -14,12 +14,13 @@ function table(titles: readonly string[], rows: readonly (readonly string[])[], 
   return [titles, rule, ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 }
 
-function resultRow(cell: SummaryCell, margin: number, withText: boolean): string[] {
-  const { result, ratio, verdict } = cell, { evaluation, bytes, runtime } = result;
+function resultRow(cell: SummaryCell, margin: number, withText: boolean, withDivergence: boolean, withAccuracy: boolean): string[] {
+  const { result, ratio, verdict } = cell, { evaluation, bytes, runtime, divergence } = result;
   const value = evaluation ? words.withError(evaluation.value, evaluation.standardError) : `none: ${result.problem?.code ?? ''}`;
   return [
     isBaseline(result) ? 'dense' : escapeMarkdown(methodLabel(cell)), ...(withText ? [escapeMarkdown(benchmarkName(result.specification.benchmark))] : []),
-    words.percent(pruned(cell)), result.achievedTotal === null ? '' : words.percent(result.achievedTotal), value, ratio ? words.ratio(ratio, verdict === 'no difference' ? margin : null) : '',
+    words.percent(pruned(cell)), result.achievedTotal === null ? '' : words.percent(result.achievedTotal), value, ...(withAccuracy ? [evaluation?.accuracy ? words.accuracy(evaluation.accuracy.value, evaluation.accuracy.standardError) : ''] : []), ratio ? words.ratio(ratio, verdict === 'no difference' ? margin : null) : '',
+    ...(withDivergence ? [divergence ? words.divergence(divergence.klDivergence.mean, divergence.klDivergence.standardError) : '', divergence ? words.percent(divergence.sameTop1.value) : ''] : []),
     words.bytes(bytes.dense), words.bytes(bytes.deflate), words.bytes(bytes.bitmask), words.bytes(bytes.csr),
     runtime ? `${runtime.medianMs.toPrecision(3)} ms` : '', runtime ? words.timeRatio(runtime.ratio, runtime.verdict) : result.runtimeProblem ? `none: ${result.runtimeProblem.code}` : '',
   ];
@@ -44,8 +45,9 @@ function setupRows(summary: SweepSummary): string[][] {
     ['tokenizer', escapeMarkdown(evaluation?.tokenizer ?? '')],
     ['weights, computed in', `${evaluation?.weightDtype ?? ''}, ${evaluation?.computeDtype ?? ''}`],
     ['provider, threads', `${evaluation?.provider ?? setup.provider}, ${setup.threads}`],
+    ...evaluation?.problems.filter(({ code }) => code === 'provider-fallback').map(({ detail }) => ['why this provider', escapeMarkdown(detail)]) ?? [],
     ['timed', runtime ? `one window of ${words.counted(runtime.context, 'token')}, dense pruned weights in the plain graph, pairs in random order, 95 % interval of the median ratio; margin ± ${words.level(runtime.margin)}` : 'not timed'],
-    ['compared', `per token with the dense model, moving blocks, 95 %; no difference = whole interval within ± ${words.level(summary.margin)}`],
+    ['compared', `per token (per item where items are scored) with the dense model, moving blocks, 95 %; no difference = whole interval within ± ${words.level(summary.margin)}`],
     ['seed', String(setup.seed)],
     ['made by', `winnow ${header.winnow}, started ${header.started}`],
   ];
@@ -63,8 +65,9 @@ export interface ReportPictures {
 export function reportMarkdown(summary: SweepSummary, pictures: ReportPictures): string {
   const name = escapeMarkdown(summary.cells[0]?.result.model.name ?? summary.header.setup.checkpoint);
   const many = benchmarksOf(summary).length > 1;
+  const compared = summary.cells.some(({ result }) => result.divergence), counted = summary.cells.some(({ result }) => result.evaluation?.accuracy);
   const metric = summary.cells.find(({ result }) => result.evaluation)?.result.evaluation?.metric ?? 'perplexity';
-  const titles = ['method', ...(many ? ['text'] : []), 'pruned, in scope', 'of all', `${metric} ± SE`, 'against dense (95 %)', 'dense', 'deflate', 'bitmask', 'CSR', 'a window', 'time against dense'];
+  const titles = ['method', ...(many ? ['text'] : []), 'pruned, in scope', 'of all', `${metric} ± SE`, ...(counted ? ['accuracy ± SE'] : []), 'against dense (95 %)', ...(compared ? ['KL ± SE, nats', 'same top token'] : []), 'dense', 'deflate', 'bitmask', 'CSR', 'a window', 'time against dense'];
   const picture = (alt: string, file: string): string => `![${alt}](${encodeURI(file)})`;
   const said = findings(summary);
   return [
@@ -74,8 +77,9 @@ export function reportMarkdown(summary: SweepSummary, pictures: ReportPictures):
     pictures.perplexity.map(({ benchmark, file }) => picture(`${metric} on ${escapeMarkdown(benchmarkName(benchmark))} against weights pruned`, file)).join('\n\n'),
     [...pictures.size.map(({ label, file }) => picture(`Size on disk against weights pruned, ${escapeMarkdown(label)}`, file)), ...(pictures.time === null ? [] : [picture('Time against dense', pictures.time)])].join(' '),
     '## Cells',
-    table(titles, summary.cells.map((cell) => resultRow(cell, summary.margin, many)), many ? 2 : 1),
+    table(titles, summary.cells.map((cell) => resultRow(cell, summary.margin, many, compared, counted)), many ? 2 : 1),
     'Sizes are those of all stored weights: tensors in scope in the named form, the others dense. The dense row\'s time is the dense model against itself, a control.',
+    compared ? 'KL: divergence of the next-token distribution from the dense model\'s, mean over scored tokens, in nats; same top token: how often both find the same token most probable.' : '',
     '## Setup',
     'A number from this page means something only with this table.',
     table(['what', 'value'], setupRows(summary), 2),

@@ -26,6 +26,14 @@ export function withError(value: number, error: number | null): string {
   return `${number(value)} ± ${error >= 1000 ? Number(error.toPrecision(2)).toLocaleString('en') : error.toFixed(digits)}`;
 }
 
+/** `0.00865 ± 0.00007`: nats, three digits, with the standard error where it is known. */
+export function divergence(mean: number, error: number | null): string {
+  if (!Number.isFinite(mean)) return number(mean);
+  const isTiny = mean !== 0 && Math.abs(mean) < 1e-4, short = isTiny ? mean.toExponential(2) : String(Number(mean.toPrecision(3)));
+  if (error === null || !Number.isFinite(error)) return short;
+  return `${short} ± ${isTiny ? error.toExponential(0) : error === 0 ? '0' : error.toFixed(Math.min(8, Math.max(0, -Math.floor(Math.log10(error)))))}`;
+}
+
 /** Above this factor a ratio reads better as a factor than as a percentage. */
 const FACTOR_FROM = 3;
 
@@ -49,6 +57,9 @@ export function ratio(interval: Interval, margin: number | null): string {
 export function timeRatio(interval: Interval, verdict: 'no difference' | 'faster' | 'slower' | 'not decided'): string {
   return verdict === 'no difference' ? verdict : `${verdict}: ${ratio(interval, null)}`;
 }
+
+/** `62.5 % ± 1.2`: a share of items and its standard error in percent. */
+export const accuracy = (value: number, error: number | null): string => `${percent(value)}${error === null ? '' : ` ± ${(100 * error).toFixed(1)}`}`;
 
 const units = ['B', 'kB', 'MB', 'GB', 'TB'];
 

@@ -23,6 +23,27 @@ export interface WindowBatch {
   readonly encoder?: { readonly ids: BigInt64Array; readonly length: number };
 }
 
+/** What one run answers. */
+export interface SessionAnswer {
+  readonly losses: Float32Array;
+  readonly ms: number;
+  /** One a loss, where the graph has that output: see `GraphOptions.withHits`. */
+  readonly hits?: Float32Array;
+  readonly logits?: Float32Array;
+  readonly compared?: ComparedTokens;
+  /** Most memory that the child has held so far: its own and the mapped weights, bytes. */
+  readonly peakBytes?: number;
+}
+
+/** What a graph of two models says of each scored token, flat: see `besideReference`. */
+export interface ComparedTokens {
+  readonly referenceLosses: Float32Array;
+  /** Kullback-Leibler divergence from the reference, nats. */
+  readonly divergence: Float32Array;
+  /** 1 where both have the same most probable token, else 0. */
+  readonly sameTop: Float32Array;
+}
+
 /**
  * One ONNX Runtime session in a child process. One request at a time; a window blocks the child, never the caller.
  * When the child is killed (cancel after 500 ms) or dies, the next call makes it again from the same graph.
@@ -30,6 +51,6 @@ export interface WindowBatch {
 export interface Session {
   readonly provider: Provider;
   /** Losses (batch * scored), F32, and the milliseconds that `session.run` itself took inside the child. */
-  run(batch: WindowBatch, thresholds: Float32Array | null, signal?: AbortSignal): Promise<{ losses: Float32Array; ms: number; logits?: Float32Array }>;
+  run(batch: WindowBatch, thresholds: Float32Array | null, signal?: AbortSignal): Promise<SessionAnswer>;
   close(): Promise<void>;
 }

@@ -56,6 +56,13 @@ export function availableMemory(root = '/', platform: NodeJS.Platform = process.
   return left;
 }
 
+/** The most memory that this process has held so far, bytes: its own pages and those of mapped files. */
+export function peakMemory(root = '/'): number {
+  // Not getrusage where /proc says it: a forked child begins with what its parent held.
+  const kilobytes = field(text(path.join(root, 'proc/self/status')), 'VmHWM');
+  return (Number.isFinite(kilobytes) ? kilobytes : process.resourceUsage().maxRSS) * 1024;
+}
+
 /** What one session of `graph` needs, in bytes. Mapped weights count: pages that do not fit are read again each window. */
 export function memoryNeed(graph: ModelGraph, tokensAtOnce: number, prepacking = false): { readonly weights: number; readonly copies: number; readonly activations: number; readonly total: number } {
   const copies = graph.foldedBytes + (prepacking ? graph.weightBytes : 0);

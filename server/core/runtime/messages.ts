@@ -15,5 +15,5 @@ export interface Feed {
 
 export type ChildAnswer =
   | { readonly kind: 'opened'; readonly id: number; readonly outputs: readonly string[] }
-  | { readonly kind: 'ran'; readonly id: number; readonly outputs: Readonly<Record<string, Float32Array>>; readonly ms: number }
+  | { readonly kind: 'ran'; readonly id: number; readonly outputs: Readonly<Record<string, Float32Array>>; readonly ms: number; readonly peakBytes: number }
   | { readonly kind: 'failed'; readonly id: number; readonly detail: string };

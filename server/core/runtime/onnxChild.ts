@@ -3,6 +3,7 @@
  * leaves when its parent does.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { peakMemory } from './memory';
 import type { SessionOptions } from './contract';
 import type { ChildAnswer, ChildRequest, Feed } from './messages';
 
@@ -53,7 +54,7 @@ async function answer(request: ChildRequest): Promise<ChildAnswer> {
   // A copy of its own: a view of ONNX Runtime's memory must not cross the door.
   const outputs = Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, Float32Array.from(tensor.data as Float32Array)]));
   for (const tensor of Object.values(results)) tensor.dispose();
-  return { kind: 'ran', id, outputs, ms };
+  return { kind: 'ran', id, outputs, ms, peakBytes: peakMemory() };
 }
 
 /** Nobody may be listening any more. */

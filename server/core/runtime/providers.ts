@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { CheckpointError } from '../errors';
+import type { Problem } from '../errors';
 import { GraphBuilder } from '../graph/builder';
 import type { ModelGraph } from '../graph/contract';
+import type { Job } from '../job';
 import { providers } from './contract';
 import type { Provider } from './contract';
 import { openSession } from './session';
@@ -86,19 +88,61 @@ export async function probeProviders(only: readonly Provider[] = providers): Pro
   return probes;
 }
 
+/** What `auto` came to, or a name that works. */
+export interface Settled {
+  readonly provider: Provider;
+  /** Which faster ones were passed over and why; null where none was, and for a name. */
+  readonly remark: Problem | null;
+}
+
 /**
  * `auto` becomes the first of cuda, dml, webgpu and cpu that works; a name is tried and answered as it is.
  *
  * @throws CheckpointError `provider-unavailable` with the reason
  */
-export async function chooseProvider(wanted: 'auto' | Provider): Promise<Provider> {
-  if (wanted === 'cpu') return wanted;
-  const candidates = wanted === 'auto' ? preferred : [wanted];
-  const reasons: string[] = [];
-  for (const candidate of candidates) {
-    const probe = await tryOne(candidate);
-    if (probe.available) return candidate;
-    reasons.push(`${candidate}: ${probe.reason}`);
-  }
-  throw new CheckpointError('provider-unavailable', {}, reasons.join('; '));
+export async function settleProvider(wanted: 'auto' | Provider): Promise<Settled> {
+  for await (const settled of candidates(wanted)) return settled;
+  throw new CheckpointError('internal', {}, 'the CPU is always a candidate');
 }
+
+/**
+ * Runs `work` on the provider that `auto` comes to; where ONNX Runtime or its child fails there, on the next one. A name is
+ * never replaced by another.
+ *
+ * @throws CheckpointError `provider-unavailable`; what `work` throws for a name, and on the last candidate
+ */
+export async function* onProvider<T>(wanted: 'auto' | Provider, work: (provider: Provider) => Job<T>): Job<Settled & { readonly result: T }> {
+  const failed: string[] = [];
+  for await (const { provider, remark } of candidates(wanted)) {
+    try {
+      const result = yield* work(provider);
+      return { provider, result, remark: failed.length === 0 ? remark : fallback(provider, [...failed, ...(remark ? [remark.detail] : [])]) };
+    } catch (error) {
+      if (wanted !== 'auto' || provider === 'cpu' || !(error instanceof CheckpointError) || !(failures as readonly string[]).includes(error.code)) throw error;
+      failed.push(`${provider}: ${spoken(error.detail).slice(0, 300)}`);
+    }
+  }
+  throw new CheckpointError('internal', {}, 'the CPU is always a candidate');
+}
+
+/** What a provider that cannot run a model fails with; everything else is about the model or the text. */
+const failures = ['runtime-failed', 'child-died'] as const;
+
+const fallback = (provider: Provider, reasons: readonly string[]): Problem => ({ code: 'provider-fallback', where: {}, detail: `${provider}; ${reasons.join('; ')}` });
+
+/** What works, the fastest first, each with why those before it do not. Those of other systems are no candidates. */
+async function* candidates(wanted: 'auto' | Provider): AsyncGenerator<Settled> {
+  if (wanted === 'cpu') return yield { provider: 'cpu', remark: null };
+  const reasons: string[] = [];
+  for (const provider of wanted === 'auto' ? preferred : [wanted]) {
+    const elsewhere = wanted === 'auto' && !(platforms[provider]?.on.includes(process.platform) ?? true);
+    if (elsewhere) continue;
+    const probe = provider === 'cpu' ? null : await tryOne(provider);
+    if (probe === null || probe.available) yield { provider, remark: reasons.length === 0 ? null : fallback(provider, reasons) };
+    else reasons.push(`${provider}: ${probe.reason}`);
+  }
+  if (wanted !== 'auto') throw new CheckpointError('provider-unavailable', {}, reasons.join('; '));
+}
+
+/** `settleProvider` for callers that have no place for a remark. */
+export const chooseProvider = async (wanted: 'auto' | Provider): Promise<Provider> => (await settleProvider(wanted)).provider;

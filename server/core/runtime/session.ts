@@ -4,7 +4,7 @@ import path from 'node:path';
 import { CheckpointError, throwIfCancelled } from '../errors';
 import type { ModelGraph } from '../graph/contract';
 import { distFolder } from '../paths';
-import type { Session, SessionOptions, WindowBatch } from './contract';
+import type { Session, SessionAnswer, SessionOptions, WindowBatch } from './contract';
 import type { ChildAnswer, ChildRequest, Feed } from './messages';
 
 /** How long a child may stay inside a window after a cancel before it is killed. */
@@ -143,7 +143,7 @@ class ChildSession implements Session {
     });
   }
 
-  private async runNow(feeds: readonly Feed[], signal: AbortSignal | undefined) {
+  private async runNow(feeds: readonly Feed[], signal: AbortSignal | undefined): Promise<SessionAnswer> {
     throwIfCancelled(signal);
     let timer: NodeJS.Timeout | undefined;
     const onAbort = () => { timer = setTimeout(() => this.process?.kill(), CANCEL_GRACE_MS); };
@@ -153,7 +153,8 @@ class ChildSession implements Session {
       throwIfCancelled(signal);
       const answer = await child.ask({ kind: 'run', feeds });
       if (answer.kind !== 'ran') throw failed(answer);
-      return { losses: answer.outputs.losses, logits: answer.outputs.logits, ms: answer.ms };
+      const { losses, hits, logits, reference_losses: referenceLosses, divergence, same_top: sameTop } = answer.outputs;
+      return { losses, hits, logits, ms: answer.ms, peakBytes: answer.peakBytes, ...(divergence && { compared: { referenceLosses, divergence, sameTop } }) };
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);

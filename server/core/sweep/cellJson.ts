@@ -1,12 +1,11 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { readWhole } from '../bytes/readWhole';
+import { writeWhole } from '../bytes/writeWhole';
 import { CheckpointError } from '../errors';
 import { dtypes } from '../tensor/dtype';
 import type { DType } from '../tensor/dtype';
 import { scopes } from '../pruning/contract';
 import { providers } from '../runtime/contract';
-import { partialPath } from '../temporaries';
 import type { CellResult, CellSpecification, FinishedCell } from './contract';
 
 const NOT_FINITE: Readonly<Record<string, number>> = { NaN: Number.NaN, Infinity, '-Infinity': -Infinity };
@@ -18,18 +17,6 @@ export const toJson = (value: unknown): string =>
 /** The inverse of `toJson`. Nothing we write is ever the text "NaN" or "Infinity" for another reason. */
 export const fromJson = (text: string): unknown =>
   JSON.parse(text, (_key, item: unknown) => typeof item === 'string' && Object.hasOwn(NOT_FINITE, item) ? NOT_FINITE[item] : item);
-
-/** Writes beside and renames, so that a reader sees the old file or the whole new one. */
-export function writeWhole(target: string, bytes: string | Uint8Array): void {
-  const beside = partialPath(target);
-  try {
-    writeFileSync(beside, bytes);
-    renameSync(beside, target);
-  } catch (error) {
-    rmSync(beside, { force: true });
-    throw error;
-  }
-}
 
 /** Where the losses of a RESULT.json lie. */
 export const lossesPath = (resultPath: string): string => resultPath.replace(/(\.result)?\.json$/, '') + '.losses.f32';
@@ -47,8 +34,8 @@ const MAX_LOSSES_BYTES = 2 ** 33;
 export function readLosses(resultPath: string, result: CellResult): Float32Array | null {
   if (result.evaluation === null) return null;
   const file = lossesPath(resultPath);
-  const bytes = readWhole(file, MAX_LOSSES_BYTES);
-  if (bytes.byteLength !== 4 * result.evaluation.scoredTokens) throw new CheckpointError('store-broken', { file }, `${bytes.byteLength} bytes for ${result.evaluation.scoredTokens} losses`);
+  const bytes = readWhole(file, MAX_LOSSES_BYTES), count = result.evaluation.items ?? result.evaluation.scoredTokens;
+  if (bytes.byteLength !== 4 * count) throw new CheckpointError('store-broken', { file }, `${bytes.byteLength} bytes for ${count} losses`);
   return new Float32Array(Uint8Array.from(bytes).buffer);
 }
 
@@ -77,6 +64,8 @@ const fields: Readonly<Record<keyof CellSpecification, (value: unknown) => boole
   provider: (v) => v === 'auto' || (providers as readonly unknown[]).includes(v),
   threads: isWhole(1),
   dataFolder: orNull(isText),
+  field: (v) => v === undefined || isText(v),
+  divergence: (v) => v === undefined || typeof v === 'boolean',
   runtime: (v) => typeof v === 'boolean',
 };
 

@@ -1,5 +1,6 @@
 import type { Problem } from '../errors';
 import type { Evaluation } from '../evaluation/contract';
+import type { Divergence } from '../evaluation/divergence';
 import type { Progress } from '../job';
 import type { Pattern, Scope } from '../pruning/contract';
 import type { Provider } from '../runtime/contract';
@@ -26,6 +27,10 @@ export interface CellSpecification {
   readonly provider: Provider | 'auto';
   readonly threads: number;
   readonly dataFolder: string | null;
+  /** The field of a JSON Lines file that holds the documents, where it is not `text`. */
+  readonly field?: string;
+  /** Whether the predictions are compared with the dense model's, token by token: two to three times the time of the evaluation. Missing: not. */
+  readonly divergence?: boolean;
   /** Whether the time of a window is measured against the baseline. */
   readonly runtime: boolean;
 }
@@ -81,6 +86,8 @@ export interface CellResult {
   readonly threshold: number | null;
   /** Null when there is no value: `problem` says why. */
   readonly evaluation: Omit<Evaluation, 'losses'> | null;
+  /** How far its predictions lie from the dense model's; null where that was not asked for, and for the dense model itself. Absent in results of earlier versions. */
+  readonly divergence?: Divergence | null;
   readonly bytes: CellSizes;
   readonly runtime: CellRuntime | null;
   /** Why there is no `runtime` though the cell asks for it; null where there is one. Absent in results of earlier versions. */

@@ -40,6 +40,9 @@ export interface SweepRequest {
   readonly provider: Provider;
   readonly threads: number;
   readonly dataFolder: string | null;
+  readonly field?: string;
+  /** Compare predictions with the dense model's; missing: not. */
+  readonly divergence?: boolean;
   readonly runtime: boolean;
 }
 
@@ -58,7 +61,7 @@ export function planCells(request: SweepRequest): CellSpecification[] {
   const benchmarks = [...new Set(request.benchmarks)];
   const base = {
     version: 1, checkpoint: request.checkpoint, include: request.include, exclude: request.exclude, seed: request.seed, protocol: request.protocol, context: request.context,
-    stride: request.stride, limit: request.limit, provider: request.provider, threads: request.threads, dataFolder: request.dataFolder, runtime: request.runtime,
+    stride: request.stride, limit: request.limit, provider: request.provider, threads: request.threads, dataFolder: request.dataFolder, ...(request.field !== undefined && { field: request.field }), ...(request.divergence && { divergence: true }), runtime: request.runtime,
   } as const;
   const cells: CellSpecification[] = benchmarks.map((benchmark) => ({ ...base, method: BASELINE_METHOD, scope: 'global', pattern: 'unstructured', level: 0, benchmark }));
   for (const id of new Set(request.methods)) {
@@ -113,7 +116,7 @@ export function cellFileName(cell: CellSpecification, fingerprint: string): stri
 }
 
 /** What all cells of one store share; anything else would put numbers side by side that must not be compared. */
-export type SweepSetup = Omit<CellSpecification, 'version' | 'method' | 'scope' | 'pattern' | 'level' | 'benchmark' | 'dataFolder' | 'runtime'> & { readonly fingerprint: string };
+export type SweepSetup = Omit<CellSpecification, 'version' | 'method' | 'scope' | 'pattern' | 'level' | 'benchmark' | 'field' | 'dataFolder' | 'divergence' | 'runtime'> & { readonly fingerprint: string };
 
 /** The part of a cell that it shares with all others of its store. */
 export function setupOf(cell: CellSpecification, fingerprint: string): SweepSetup {

@@ -2,6 +2,7 @@ import { CheckpointError } from '../errors';
 import type { Problem } from '../errors';
 import { evaluateWith, toBatch } from '../evaluation/evaluateWith';
 import { withBadTensor } from '../evaluation/evaluate';
+import { divergenceOf, recordComparison } from '../evaluation/divergence';
 import type { Evaluation } from '../evaluation/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
@@ -9,7 +10,7 @@ import { copiesOf, pruneScope } from '../pruning/pruneScope';
 import type { TensorScan } from '../stats/contract';
 import type { CellModel, CellSpecification, FinishedCell } from './contract';
 import { measureRuntime } from './measureRuntime';
-import type { PrunedWeights, Workshop } from './workshop';
+import { comparesPredictions, type PrunedWeights, type Workshop } from './workshop';
 
 /**
  * Runs one cell: plans the pruning, weighs and evaluates exactly what `prune` would write, and times it against the
@@ -25,9 +26,11 @@ export async function* runCell(cell: CellSpecification, workshop: Workshop, winn
   const weights = yield* workshop.weights(cell, signal);
   const scans = yield* workshop.scans(cell, signal);
   const { session, thresholds } = await workshop.evaluator(cell, weights);
+  const compared = comparesPredictions(cell) ? recordComparison(session, text.scoredTokens) : null;
   let evaluation: Evaluation | null = null, problem: Problem | null = null;
   try {
-    evaluation = yield* evaluateWith(session, text, thresholds, signal);
+    const found = yield* evaluateWith(compared?.session ?? session, text, thresholds, signal);
+    evaluation = { ...found, problems: [...found.problems, ...workshop.remarks(cell)] };
   } catch (thrown) {
     // Only the baseline's own weights can be blamed on a tensor of the file; a pruned model that diverges is a finding.
     const error = cell.level === 0 ? withBadTensor(thrown, model, signal) : thrown;
@@ -42,6 +45,7 @@ export async function* runCell(cell: CellSpecification, workshop: Workshop, winn
     result: {
       version: 1, specification: cell, fingerprint, winnow, model: counts.model, achieved: counts.achieved, achievedTotal: counts.achievedTotal,
       threshold: weights.plan?.threshold ?? null, evaluation: evaluation ? numbers as Omit<Evaluation, 'losses'> : null,
+      divergence: compared && evaluation ? divergenceOf(compared, { context: cell.context }) : null,
       bytes: weights.sizes, runtime: timed?.runtime ?? null, runtimeProblem: timed?.problem ?? null, seconds: (performance.now() - started) / 1000, problem,
     },
   };

@@ -1,4 +1,4 @@
-import { pairedRatio, verdictOf } from '../evaluation/uncertainty';
+import { blockOptions, pairedRatio, verdictOf } from '../evaluation/uncertainty';
 import type { Verdict } from '../evaluation/uncertainty';
 import type { CellResult, FinishedCell, Interval } from './contract';
 import { BASELINE_METHOD } from './plan';
@@ -31,7 +31,7 @@ export const isBaseline = (result: CellResult): boolean => result.specification.
 const comparable = (a: CellResult, b: CellResult): boolean => {
   const x = a.evaluation, y = b.evaluation;
   if (!x || !y || a.fingerprint !== b.fingerprint) return false;
-  return (['protocol', 'context', 'stride', 'metric', 'provider', 'weightDtype', 'computeDtype', 'textSha256', 'tokenizer', 'limit', 'scoredTokens', 'decoder'] as const).every((key) => x[key] === y[key]);
+  return (['protocol', 'context', 'stride', 'metric', 'provider', 'weightDtype', 'computeDtype', 'textSha256', 'tokenizer', 'limit', 'scoredTokens', 'items', 'field', 'decoder'] as const).every((key) => x[key] === y[key]);
 };
 
 const methodKey = ({ specification: { method, scope, pattern } }: CellResult): string => `${method} ${scope} ${JSON.stringify(pattern)}`;
@@ -45,7 +45,7 @@ export function summarise(folder: string, header: StoreHeader, finished: readonl
     if (isBaseline(result) || !losses) return { result, ratio: null, verdict: null };
     const baseline = finished.find((other) => isBaseline(other.result) && other.result.specification.benchmark === result.specification.benchmark);
     if (!baseline?.losses || !comparable(result, baseline.result)) return { result, ratio: null, verdict: null };
-    const ratio = pairedRatio(losses, baseline.losses, { context: result.specification.context });
+    const ratio = pairedRatio(losses, baseline.losses, blockOptions(result.evaluation!));
     return { result, ratio, verdict: verdictOf(ratio, margin) };
   });
   return { folder, header, margin, cells };

@@ -6,6 +6,7 @@ import type { Problem } from '../errors';
 import { evaluable, prepareText } from '../evaluation/prepareText';
 import { tokensAtOnce } from '../evaluation/evaluateWith';
 import type { PreparedText } from '../evaluation/contract';
+import { besideReference } from '../graph/besideReference';
 import type { ModelGraph, WeightReference } from '../graph/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
@@ -17,7 +18,8 @@ import { copiesOf, pruneScope } from '../pruning/pruneScope';
 import type { PrunePlan } from '../pruning/contract';
 import type { Session } from '../runtime/contract';
 import { checkMemory } from '../runtime/memory';
-import { chooseProvider } from '../runtime/providers';
+import { settleProvider } from '../runtime/providers';
+import type { Settled } from '../runtime/providers';
 import { withPlainWeights, type PlainModel } from '../evaluation/materialise';
 import { valueBytes } from '../tensor/tensorInfo';
 import { openSession } from '../runtime/session';
@@ -36,6 +38,8 @@ export interface WorkshopTools {
   readonly io: IoMode;
   /** Pruned bytes are put into a folder below this one and removed again. */
   readonly scratch: string;
+  /** What is to be said in every result, e.g. which provider `auto` came to before the cells were laid out. */
+  readonly remarks?: readonly Problem[];
 }
 
 /** One state of the weights: how it was made, where its bytes lie and what they weigh. Level 0 has no plan. */
@@ -64,6 +68,7 @@ export class Workshop {
   private readonly texts = new Map<string, PreparedText>();
   private current: { readonly key: string; readonly weights: PrunedWeights } | null = null;
   private plain: { readonly key: string; readonly session: Session } | null = null;
+  private readonly settled = new Map<CellSpecification['provider'], Settled>();
   /** The opened model with every weight in a file as the runtime takes it. */
   private materialised: PlainModel | null = null;
 
@@ -92,7 +97,7 @@ export class Workshop {
   /** The tokenised text, once for each benchmark. */
   text(cell: CellSpecification): PreparedText {
     const { model } = this.open(cell.checkpoint);
-    const name = key(cell.benchmark, cell.protocol, cell.context, cell.stride, cell.limit, cell.dataFolder);
+    const name = key(cell.benchmark, cell.protocol, cell.context, cell.stride, cell.limit, cell.dataFolder, cell.field);
     let text = this.texts.get(name);
     if (!text) this.texts.set(name, text = prepareText(model, cell));
     return text;
@@ -100,7 +105,7 @@ export class Workshop {
 
   /** The weights of a cell: planned, written as an overlay, and weighed. Those of the last cell are kept for the next. */
   async *weights(cell: CellSpecification, signal?: AbortSignal): Job<PrunedWeights> {
-    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.provider, cell.threads, cell.context);
+    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.provider, cell.threads, cell.context, cell.divergence ?? false);
     if (this.current?.key === name) return this.current.weights;
     await this.drop();
     const { model } = this.open(cell.checkpoint);
@@ -126,15 +131,18 @@ export class Workshop {
     if (weights.evaluator) return weights.evaluator;
     const { model } = this.open(cell.checkpoint);
     const allCuts = !weights.plan || [...weights.plan.rules.values()].every((rule) => rule.kind === 'cut');
+    // Compared in the same session, whose masks hold for the pruned model alone.
+    const compared = comparesPredictions(cell) ? { withLogProbabilities: true } : {};
+    const beside = (pruned: ModelGraph): ModelGraph => (compared.withLogProbabilities ? besideReference(pruned, this.graph(cell, { masking: 'none', maskable: [], ...compared })) : pruned);
     if (!allCuts) {
-      const session = await this.session(cell, this.graph(cell, { masking: 'none', maskable: [], overlay: weights.overlay }));
+      const session = await this.session(cell, beside(this.graph(cell, { masking: 'none', maskable: [], overlay: weights.overlay, ...compared })));
       return weights.evaluator = { session, thresholds: null };
     }
     const masks = weights.plan ? graphThresholds(weights.plan, model) : { thresholds: keepAll(model, cell), overlay: [] };
     const copies = copiesOf(model);
     const overlay = new Map(masks.overlay.flatMap((kept) => copies.get(kept) ?? [kept]).map((copy) => [copy, weights.overlay.get(copy)!] as const).filter(([, reference]) => reference !== undefined));
     const maskable = [...masks.thresholds.keys()];
-    const graph = this.graph(cell, { masking: 'thresholds', maskable, overlay });
+    const graph = beside(this.graph(cell, { masking: 'thresholds', maskable, overlay, ...compared }));
     const thresholds = Float32Array.from(graph.thresholdInputs, (input) => masks.thresholds.get(input.replace(/^threshold:/, '')) ?? -1);
     return weights.evaluator = { session: await this.session(cell, graph), thresholds };
   }
@@ -164,14 +172,22 @@ export class Workshop {
     this.materialised = null;
   }
 
-  private graph(cell: CellSpecification, options: { masking: 'none' | 'thresholds'; maskable: readonly string[]; overlay?: ReadonlyMap<string, WeightReference> }): ModelGraph {
+  private graph(cell: CellSpecification, options: { masking: 'none' | 'thresholds'; maskable: readonly string[]; overlay?: ReadonlyMap<string, WeightReference>; withLogProbabilities?: boolean }): ModelGraph {
     const { model } = this.materialised ?? this.open(cell.checkpoint);
-    return evaluable(model).buildGraph(model.checkpoint, { ...options, context: cell.context });
+    return evaluable(model).buildGraph(model.checkpoint, { ...options, context: cell.context, withHits: this.text(cell).protocol.wantsHits });
+  }
+
+  /** What the result of a cell says beside what its evaluation found. */
+  remarks(cell: CellSpecification): readonly Problem[] {
+    const remark = this.settled.get(cell.provider)?.remark;
+    return [...this.tools.remarks ?? [], ...(remark ? [remark] : [])];
   }
 
   private async session(cell: CellSpecification, graph: ModelGraph): Promise<Session> {
     checkMemory(graph, tokensAtOnce(this.text(cell)));
-    return openSession(graph, { provider: await chooseProvider(cell.provider), threads: cell.threads, prepacking: false });
+    let settled = this.settled.get(cell.provider);
+    if (!settled) this.settled.set(cell.provider, settled = await settleProvider(cell.provider));
+    return openSession(graph, { provider: settled.provider, threads: cell.threads, prepacking: false });
   }
 
   private async drop(): Promise<void> {
@@ -190,6 +206,9 @@ export class Workshop {
     return folder;
   }
 }
+
+/** Whether a cell is compared with the dense model token by token; the dense model would only meet itself. */
+export const comparesPredictions = (cell: CellSpecification): boolean => (cell.divergence ?? false) && cell.level > 0;
 
 /** Thresholds that mask nothing, for every stored name in scope: the baseline runs in the graph of the levels. */
 function keepAll(model: Model, cell: CellSpecification): ReadonlyMap<string, number> {

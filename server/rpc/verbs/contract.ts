@@ -33,6 +33,8 @@ export interface VerbContext {
   /** Folder with benchmark texts: --data, else WINNOW_DATA, else null. */
   readonly dataFolder: string | null;
   readonly signal: AbortSignal;
+  /** Asks a person at a terminal yes or no; missing where there is none. */
+  confirm?(question: string): Promise<boolean>;
 }
 
 /** One verb of the command line. Adding one is one new file and one line in `registry.ts`. */

@@ -30,7 +30,7 @@ export const doctor: Verb<'doctor'> = {
     if (runtime === null) missing.push({ what: 'onnxruntime-node', how: 'Run `npm ci` in the project; without it nothing is evaluated, inspecting and pruning work.' });
     if (!mapper) missing.push({ what: 'memory maps (koffi)', how: 'Run `npm ci` in the project; files are read instead, which is a little slower.' });
     const absent = benchmarks.filter((benchmark) => locateBenchmark(benchmark, context.dataFolder) === null).map(({ id }) => id);
-    if (absent.length > 0) missing.push({ what: `benchmark texts: ${absent.join(', ')}`, how: 'Put the WikiText archives, unpacked, into one folder and name it with --data FOLDER or WINNOW_DATA; or use --text FILE.' });
+    if (absent.length > 0) missing.push({ what: `benchmark texts: ${absent.join(', ')}`, how: 'Run `winnow fetch ID --data FOLDER`, or put the WikiText archives, unpacked, into one folder and name it with --data FOLDER or WINNOW_DATA; or use --text FILE.' });
     const gpu = probes.filter(({ provider, available }) => available && provider !== 'cpu');
     if (gpu.length === 0) missing.push({ what: 'a GPU provider', how: 'Install a Vulkan, Direct3D 12 or Metal driver for webgpu; for cuda run `ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js` in the project, which downloads its libraries. The CPU works without.' });
     return {

@@ -23,6 +23,7 @@ export const verbs: readonly VerbEntry[] = [
   entry('convert', async () => (await import('./convert')).convert),
   entry('cell', async () => (await import('./cell')).cell),
   entry('report', async () => (await import('./report')).report),
+  entry('fetch', async () => (await import('./fetch')).fetchText),
   entry('reproduce', async () => (await import('./reproduce')).reproduce),
   entry('catalog', async () => (await import('./catalog')).catalog),
   entry('doctor', async () => (await import('./doctor')).doctor),

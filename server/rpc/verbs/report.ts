@@ -8,7 +8,7 @@ import { findings } from '../../core/report/findings';
 import { reportMarkdown } from '../../core/report/markdown';
 import { perplexityPlot, sizePlots, timePlot } from '../../core/report/plots';
 import { benchmarksOf } from '../../core/report/series';
-import { writeWhole } from '../../core/sweep/cellJson';
+import { writeWhole } from '../../core/bytes/writeWhole';
 import { encodeJson } from '../encode';
 import { printable } from '../progressBar';
 import { summaryOfFolder, sweepJson } from '../sweepJson';

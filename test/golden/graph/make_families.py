@@ -22,6 +22,9 @@ KINDS = {"decoder": AutoModelForCausalLM, "encoder": AutoModelForMaskedLM, "enco
 T5 = dict(model_type="t5", vocab_size=VOCAB, d_model=24, d_kv=8, d_ff=40, num_layers=2, num_decoder_layers=3, num_heads=3,
           relative_attention_num_buckets=8, relative_attention_max_distance=16, decoder_start_token_id=0, pad_token_id=0, eos_token_id=1)
 
+MT5 = {**T5, "model_type": "mt5"}
+UMT5 = {**T5, "model_type": "umt5", "feed_forward_proj": "gated-gelu"}
+
 BERT = dict(model_type="bert", vocab_size=VOCAB, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40, max_position_embeddings=40)
 ALBERT = {**BERT, "model_type": "albert", "embedding_size": 12, "num_hidden_layers": 5, "num_hidden_groups": 2, "inner_group_num": 2}
 
@@ -39,6 +42,9 @@ GEMMA = dict(model_type="gemma", vocab_size=VOCAB, hidden_size=24, intermediate_
 GEMMA2 = {**GEMMA, "model_type": "gemma2", "query_pre_attn_scalar": 20, "sliding_window": 7, "num_hidden_layers": 3}
 GEMMA3 = {**GEMMA, "model_type": "gemma3_text", "query_pre_attn_scalar": 20, "sliding_window": 7, "num_hidden_layers": 4}
 
+SIGLIP = dict(model_type="siglip_vision_model", hidden_size=12, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4)
+SEEING = dict(model_type="gemma3", text_config={**GEMMA3, "max_position_embeddings": 64}, vision_config=SIGLIP, mm_tokens_per_image=4)
+
 MOE = dict(vocab_size=VOCAB, hidden_size=24, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=64, num_experts_per_tok=2)
 MIXTRAL = {**MOE, "model_type": "mixtral", "num_local_experts": 4}
 QWEN2_MOE = {**MOE, "model_type": "qwen2_moe", "num_experts": 5, "moe_intermediate_size": 12, "shared_expert_intermediate_size": 16, "head_dim": None, "hidden_size": 32}
@@ -51,6 +57,9 @@ FAMILIES = {
         "gated": ({**T5, "feed_forward_proj": "gated-gelu"}, "F32"),
         "gated-f16": ({**T5, "feed_forward_proj": "gated-gelu"}, "F16"),
         "gated-bf16": ({**T5, "feed_forward_proj": "gated-silu"}, "BF16"),
+        "large-f16": ({**T5, "feed_forward_proj": "gated-gelu"}, "F16"),
+        "mt5": (MT5, "F32"),
+        "umt5": (UMT5, "BF16"),
     }, {
         "t5": ("relu", {}, 20, 23),
         "t5 beyond its buckets": ("relu", {}, 40, 50),
@@ -63,6 +72,11 @@ FAMILIES = {
         "t5 scaled, as transformers 5 writes it": ("gated", {"tie_word_embeddings": True, "scale_decoder_outputs": True}, 20, 23),
         "t5 v1.1 f16": ("gated-f16", {"tie_word_embeddings": False}, 20, 23),
         "t5 v1.1 bf16, silu": ("gated-bf16", {"tie_word_embeddings": False}, 20, 23),
+        "t5 v1.1 f16, activations that F16 cannot hold": ("large-f16", {"tie_word_embeddings": False}, 20, 23),
+        "mt5, a head of its own": ("mt5", {"tie_word_embeddings": False, "own head": True}, 20, 23),
+        "mt5 defaults, no head in the file": ("mt5", {"feed_forward_proj": None}, 20, 23),
+        "umt5: a bias of positions in every block": ("umt5", {"tie_word_embeddings": False}, 20, 23),
+        "umt5 scaled": ("umt5", {"tie_word_embeddings": True}, 12, 12),
     }),
     "bert": ("encoder", {"bert": (BERT, "F32"), "bf16": (BERT, "BF16")}, {
         "bert": ("bert", {}, 40),
@@ -115,6 +129,11 @@ FAMILIES = {
         "gemma3, as transformers 5 writes it": ("gemma3", {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 5000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 200.0}}, "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"]}, 40),
         "gemma3 defaults": ("gemma3", {"final_logit_softcapping": 4.0}, 20),
     }),
+    # transformers 4 wrote `language_model.model.*`, `vision_tower.*`, `multi_modal_projector.*`, as the published files have it.
+    "gemma3": ("decoder", {"published": (SEEING, "BF16"), "five": (SEEING, "F32")}, {
+        "gemma3 with vision, as it is published": ("published", {}, 40),
+        "gemma3 with vision, as transformers 5 names it": ("five", {}, 20),
+    }),
     "moe": ("decoder", {"mixtral": (MIXTRAL, "BF16"), "qwen2": (QWEN2_MOE, "BF16"), "qwen3": (QWEN3_MOE, "F16"), "qwen3-step": ({**QWEN3_MOE, "mlp_only_layers": [], "decoder_sparse_step": 2, "num_hidden_layers": 2, "attention_bias": True}, "BF16")}, {
         "mixtral": ("mixtral", {}, 40),
         "mixtral sliding, one expert a token": ("mixtral", {"sliding_window": 5, "num_experts_per_tok": 1}, 20),
@@ -148,7 +167,7 @@ def build(kind, config):
     return KINDS[kind].from_config(made, attn_implementation="eager").eval()
 
 
-def make_weights(model, dtype):
+def make_weights(model, dtype, large=False):
     """Wide weights, norms away from one and biases away from zero, so that a wrong term shows. One copy of tied tensors."""
     state, seen = {}, {}
     for name, tensor in model.state_dict().items():
@@ -156,7 +175,11 @@ def make_weights(model, dtype):
             continue
         seen[tensor.data_ptr()] = name
         noise = torch.randn(tensor.shape)
+        if name.endswith("position_ids"):
+            continue
         norm = "norm" in name.lower() or ".ln_" in name
+        if large and name.endswith(("wi_0.weight", "wi_1.weight")):
+            noise = 200 * noise
         value = 1 + 0.2 * noise if norm and name.endswith("weight") else 0.2 * noise if tensor.dim() == 1 else 0.3 * noise
         state[name] = value.to(DTYPES[dtype]).contiguous()
     return state
@@ -179,6 +202,8 @@ def published(label, state):
     for name, tensor in state.items():
         if (label, name) == ("neox", "lm_head.weight"):
             found["embed_out.weight"] = tensor
+        elif label == "published":
+            found[name.replace("model.language_model.", "language_model.model.").replace("model.vision_tower.", "vision_tower.vision_model.").replace("model.multi_modal_projector.", "multi_modal_projector.")] = tensor
         elif name.endswith((".experts.gate_up_proj", ".experts.down_proj")):
             at, part = name.rsplit(".", 1)
             names = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"} if label == "mixtral" else {n: n for n in ("gate_proj", "up_proj", "down_proj")}
@@ -211,7 +236,7 @@ def family(name):
     tensors, listed = {}, []
     states = {}
     for label, (config, dtype) in weights.items():
-        states[label] = make_weights(build(kind, config), dtype)
+        states[label] = make_weights(build(kind, config), dtype, label.startswith("large"))
         tensors.update({f"{label}/{key}": value for key, value in published(label, states[label]).items()})
     for case, (label, changes, tokens, *rest) in cases.items():
         # None leaves a key out, "none" writes a null.
@@ -241,6 +266,13 @@ def family(name):
         draw = torch.Generator().manual_seed(tokens)
         ids = torch.randint(0, VOCAB, (tokens,), generator=draw)
         encoder_ids = torch.randint(0, VOCAB, (rest[0],), generator=draw) if rest else None
+        if label.startswith("large"):
+            # What F16 cannot hold is seen where `wo` reads and writes.
+            largest, hooks = [], [module.register_forward_hook(lambda _, inputs, output: largest.append(output.abs().max().item())) for name, module in model.named_modules() if name.endswith(".wo")]
+            run(kind, model, ids, encoder_ids)
+            assert max(largest) > 65504, largest
+            for hook in hooks:
+                hook.remove()
         logits, losses = run(kind, model, ids, encoder_ids)
         tensors[f"expected/{case}/logits"] = logits.contiguous()
         tensors[f"expected/{case}/losses"] = losses.contiguous()

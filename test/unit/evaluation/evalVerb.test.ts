@@ -4,18 +4,24 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { runJob } from '../../../server/core/job';
+import type { EvalJson } from '../../../server/protocol/verbs';
 import { commonFlags, parseArguments } from '../../../server/rpc/arguments';
 import { encodeJson } from '../../../server/rpc/encode';
 import type { Verb, VerbContext } from '../../../server/rpc/verbs/contract';
 import { evaluate } from '../../../server/rpc/verbs/eval';
-import { reproduce } from '../../../server/rpc/verbs/reproduce';
 import { root, saying, shared, sharedIsThere, skipWithout } from './material';
 
 const context: VerbContext = { cwd: root, threads: 2, io: 'pread', force: false, verbose: false, dataFolder: null, signal: new AbortController().signal };
-const run = <V extends 'eval' | 'reproduce'>(verb: Verb<V>, ...words: string[]) => runJob(verb.run(parseArguments(words, [...verb.flags, ...commonFlags]), context));
+/** One evaluation by one protocol. */
+const one = async (...words: string[]): Promise<EvalJson> => {
+  const output = await run(evaluate, ...words);
+  assert.ok(!('runs' in output), 'one protocol is one document');
+  return output;
+};
+const run = (verb: Verb<'eval'>, ...words: string[]) => runJob(verb.run(parseArguments(words, [...verb.flags, ...commonFlags]), context));
 
 test('eval says the value with its protocol, its text and its setup', async () => {
-  const output = await run(evaluate, 'media/tiny-gpt2', '--benchmark', 'sample', '--limit', '2', '--provider', 'cpu');
+  const output = await one('media/tiny-gpt2', '--benchmark', 'sample', '--limit', '2', '--provider', 'cpu');
   const text = evaluate.text(output);
   for (const words of [/^perplexity \d/, /hf-stride, context 256, stride 128/, /383 scored in 2 windows \(limit 2\)/, /no begin token/, /weights F32, computed in F32 on cpu/, /tokens\/s/]) assert.match(text, words);
   assert.equal('losses' in output, false, 'losses are not part of any printed output');
@@ -24,7 +30,7 @@ test('eval says the value with its protocol, its text and its setup', async () =
 
 test('a perplexity that overflows is printed as infinite, and as text in JSON', { skip: skipWithout(sharedIsThere, '../shared') }, async () => {
   const folder = path.join(shared, 'cases/eval-inf-ppl');
-  const output = await run(evaluate, folder, '--text', path.join(folder, 'text.txt'), '--provider', 'cpu');
+  const output = await one(folder, '--text', path.join(folder, 'text.txt'), '--provider', 'cpu');
   assert.equal(output.value, 'Infinity');
   assert.match(evaluate.text(output), /^perplexity infinite\n/);
   assert.equal(output.benchmark, `text:${path.join(folder, 'text.txt')}`);
@@ -34,7 +40,7 @@ test('`<unk>` in a text is counted, with the tokens that it is for this tokenize
   const folder = mkdtempSync(path.join(tmpdir(), 'winnow-unk-'));
   try {
     writeFileSync(path.join(folder, 'text.txt'), 'the <unk> of the sea <unk><unk> and a whale '.repeat(20));
-    const output = await run(evaluate, 'media/tiny-gpt2', '--text', path.join(folder, 'text.txt'), '--limit', '1', '--provider', 'cpu');
+    const output = await one('media/tiny-gpt2', '--text', path.join(folder, 'text.txt'), '--limit', '1', '--provider', 'cpu');
     assert.equal(output.unknownWords?.count, 60);
     assert.ok(output.unknownWords!.tokensEach > 1, 'the sample has no such token of its own');
     assert.match(evaluate.text(output), /<unk> +stands 60 times in the text, as \d tokens each/);
@@ -54,16 +60,4 @@ test('eval refuses words that do not make one evaluation', async () => {
     [['media/tiny-gpt2', '--text', 'no-such.txt'], ['not-found', 'no-such.txt']],
   ];
   for (const [words, expected] of cases) await assert.rejects(run(evaluate, ...words), saying(...expected), words.join(' '));
-});
-
-test('reproduce agrees with the number that the sample was published with, and says why others are not run', async () => {
-  const { rows } = await run(reproduce);
-  const sample = rows.find((row) => row.checkpoint.startsWith('tiny-gpt2'));
-  assert.deepEqual([sample?.status, sample?.published, sample?.reason], ['agrees', 66.39656, null]);
-  for (const row of rows) {
-    assert.equal(row.status === 'not run', row.reason !== null, row.checkpoint);
-    assert.equal(row.status === 'not run', row.value === null, row.checkpoint);
-    assert.ok(row.tolerance > 0 && row.source !== '', row.checkpoint);
-  }
-  assert.match(reproduce.text({ rows }), /GPT-2 large.*not run: no checkpoint named gpt2-large/);
 });

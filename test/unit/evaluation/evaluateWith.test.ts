@@ -45,7 +45,7 @@ test('progress counts windows to the end and carries the perplexity so far', asy
   const seen: Progress[] = [];
   await runJob(evaluateWith(new FakeSession(), prepareText(model, request), null), (progress) => seen.push(progress));
   assert.deepEqual([seen.at(-1)?.done, seen.at(-1)?.total, seen.at(-1)?.unit], [9, 9, 'windows']);
-  assert.match(seen[0].note ?? '', /^perplexity \d.*tokens\/s$/);
+  assert.match(seen[0].note ?? '', /^perplexity [\d.]+ ± [\d.]+, \d+ tokens\/s, [\d.e-]+ s predicted$/);
 });
 
 test('a perplexity that overflows is Infinity with its mean loss, a NaN loss is an error that says where', async () => {
@@ -66,12 +66,13 @@ test('a cancel ends between batches', async () => {
 });
 
 test('a result carries its whole setup', async () => {
-  const { losses: _losses, seconds: _seconds, tokensPerSecond: _speed, ...rest } = await runJob(evaluateWith(new FakeSession(() => 1), prepareText(model, request), null));
+  const { losses: _losses, seconds: _seconds, tokensPerSecond: _speed, predicted, ...rest } = await runJob(evaluateWith(new FakeSession(() => 1), prepareText(model, request), null));
   assert.deepEqual(rest, {
     benchmark: 'sample', protocol: 'hf-stride', context: 256, stride: 128, metric: 'perplexity', provider: 'cpu', weightDtype: 'F32', computeDtype: 'F32', limit: 9,
     textSha256: '1bcf55fb8179ee1849e4141cd844ebb1e41eecffe894d1194959bc7a75894a3c', tokenizer: 'tokenizer.json BPE 2048, no begin token',
-    value: Math.E, meanLoss: 1, asPublished: null, standardError: null, standardErrorIid: 0, tokens: 57332, scoredTokens: 1279, windows: 9, unknownWords: null, problems: [],
+    value: Math.E, meanLoss: 1, asPublished: null, standardError: null, standardErrorIid: 0, tokens: 57332, scoredTokens: 1279, windows: 9, unknownWords: null, problems: [], peakMemoryBytes: null,
   });
+  assert.ok(predicted!.seconds! > 0 && predicted!.memoryBytes === null);
 });
 
 test('defaults are the protocol\'s for this model, a stride goes with its context', () => {

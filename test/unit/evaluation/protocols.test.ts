@@ -61,9 +61,9 @@ test('one letter after a begin token is enough for hf-stride', () => {
   assert.deepEqual(windows.map((window) => [[...window.ids], window.scoreFrom, window.scoreTo]), [[[99, 0], 1, 2]]);
 });
 
-test('every window of every causal protocol lies within the context and scores only what it can predict', () => {
+test('every window of every causal protocol over running text lies within the context and scores only what it can predict', () => {
   const text = 'thequickbrownfoxjumpsoverthelazydog'.repeat(7);
-  for (const protocol of causal) {
+  for (const protocol of causal.filter(({ reads }) => reads === undefined)) {
     for (const context of [3, 8, 17, 100]) {
       for (const prefix of [[], [99]]) {
         const { windows } = protocol.windows(letters(prefix), text, { context, stride: protocol.strideOf(context) });

@@ -60,8 +60,10 @@ test('the raw WikiText test split joined is 1,296,370 bytes', { skip: skipWithou
   assert.equal(Buffer.byteLength(joinRows(read.text)), 1_296_370);
 });
 
-test('every benchmark of ../shared/data is found, with its published checksum', { skip: skipWithout(sharedIsThere, '../shared') }, () => {
-  for (const benchmark of benchmarks) assert.deepEqual(readBenchmark(benchmark.id, path.join(shared, 'data')).problems, [], benchmark.id);
+test('every WikiText of ../shared/data is found, with its published checksum', { skip: skipWithout(sharedIsThere, '../shared') }, () => {
+  const there = benchmarks.filter(({ rows, id }) => rows || id === 'sample');
+  assert.equal(there.length, 5);
+  for (const benchmark of there) assert.deepEqual(readBenchmark(benchmark.id, path.join(shared, 'data')).problems, [], benchmark.id);
 });
 
 test('WikiText-2 and -103 share their raw text, and both say so', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { studentQuantile } from '../../../server/core/evaluation/student';
-import { meanOf, pairedRatio, standardError, standardErrorIid, standardErrorOfMean, verdictOf } from '../../../server/core/evaluation/uncertainty';
+import { blockOptions, meanOf, pairedRatio, standardError, standardErrorIid, standardErrorOfMean, verdictOf } from '../../../server/core/evaluation/uncertainty';
 
 /** mulberry32 and Box-Muller: seeded normal numbers. */
 function normals(seed: number): () => number {
@@ -80,6 +80,23 @@ test('a run against itself is exactly 1, a constant shift is exactly its ratio',
   assert.deepEqual(pairedRatio(losses, losses, { context: CONTEXT }), { value: 1, low: 1, high: 1 });
   const shifted = pairedRatio(losses.map((loss) => loss + 0.25), losses, { context: CONTEXT });
   for (const end of [shifted.value, shifted.low, shifted.high]) assert.ok(Math.abs(end - Math.exp(0.25)) < 1e-9);
+});
+
+test('a value told by words has the ratio and the error of its words: the loss of a word is that of its tokens together', () => {
+  const losses = correlated(4000, 0.8, 1.5, 5), baseline = losses.map((loss, i) => loss - 0.02 - 0.01 * Math.sin(i)), options = { context: 8 }, scale = 1.25;
+  const tokens = pairedRatio(losses, baseline, options), words = pairedRatio(losses, baseline, { ...options, scale });
+  for (const end of ['value', 'low', 'high'] as const) assert.ok(Math.abs(words[end] / tokens[end] ** scale - 1) < 1e-12, end);
+  const mean = standardErrorOfMean(losses, options)!;
+  assert.ok(Math.abs(standardError(losses, { ...options, scale })! / (Math.exp(scale * meanOf(losses)) * scale * mean) - 1) < 1e-12);
+  assert.deepEqual(blockOptions({ context: 8, scoredTokens: 4000, perWord: { words: 3200, bytes: 9000, bytePerplexity: 2, bitsPerByte: 1 } }), { context: 8, scale });
+});
+
+test('items do not depend on each other: a block is one of them, and 20 are enough', () => {
+  const losses = correlated(20, 0, 2, 6), options = blockOptions({ context: 1024, scoredTokens: 60, items: 20 });
+  assert.deepEqual(options, { context: 1024, independent: true });
+  assert.ok(Math.abs(standardError(losses, options)! / standardErrorIid(losses)! - 1) < 1e-12);
+  assert.equal(standardError(losses.slice(1), options), null);
+  assert.ok(pairedRatio(losses, losses.map((loss) => loss - 0.1), options).low > 1);
 });
 
 test('the independent error is the one llama.cpp prints', () => {

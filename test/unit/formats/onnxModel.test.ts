@@ -112,6 +112,25 @@ const close = (found: readonly number[], wanted: readonly number[]): void => {
 describe('a whole ONNX model', () => {
   test('its losses are those of its own graph, other inputs made up', async () => close(await lossesOf(folder), referee(weights.up)));
 
+  test('where asked, its graph says which targets are the most likely token', async () => {
+    const each = [...Array(VOCAB).keys()].map(BigInt), of = (target: bigint): WindowBatch => ({ ...batch, targets: new BigInt64Array(6).fill(target) });
+    const plain = await drain(withPlainWeights(openModel(folder), room.folder));
+    try {
+      const graph = buildOnnxFileGraph(plain.model.checkpoint, { masking: 'none', maskable: [], context: LENGTH, withHits: true });
+      await withSession(graph, async (session) => {
+        const answers = [];
+        for (const target of each) answers.push(await session.run(of(target), null));
+        for (let i = 0; i < 6; i++) {
+          const least = Math.min(...answers.map(({ losses }) => losses[i]));
+          assert.deepEqual(answers.map(({ hits }) => hits?.[i]), answers.map(({ losses }) => Number(losses[i] === least)), `position ${i}`);
+        }
+      });
+    } finally {
+      plain.close();
+    }
+    assert.equal((await withSession(buildOnnxFileGraph(openModel(folder).checkpoint, { masking: 'none', maskable: [], context: LENGTH }), (session) => session.run(batch, null))).hits, undefined, 'it costs nothing where it is not asked for');
+  });
+
   test('pruned, only the pruned weights differ, byte for byte, and masking gives the same losses', async () => {
     const out = path.join(room.folder, 'pruned');
     const { code, err } = await winnow(['prune', folder, '--sparsity', '0.5', '--out', out]);

@@ -1,50 +1,22 @@
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { CheckpointError } from '../../../server/core/errors';
 import { embeddingRows } from '../../../server/core/evaluation/prepareText';
-import type { Checkpoint } from '../../../server/core/formats/contract';
 import type { GraphOptions } from '../../../server/core/graph/contract';
 import { relativeRows } from '../../../server/core/models/debertaConfig';
 import { buildDebertaGraph, debertaDecoder } from '../../../server/core/models/debertaGraph';
 import { applyArchitecture } from '../../../server/core/models/openModel';
 import { relativeBuckets } from '../../../server/core/models/t5Graph';
-import type { WindowBatch } from '../../../server/core/runtime/contract';
-import { golden, withSession } from '../runtime/fixture';
-import { f32Tensors, smallCheckpoint, wholeWindow } from './smallCheckpoint';
-
-interface Case { readonly name: string; readonly weights: readonly string[]; readonly config: Record<string, unknown>; readonly ids: readonly number[]; readonly encoderIds?: readonly number[]; readonly decoder?: 'emd' | 'plain' }
-interface Family { readonly kind: 'decoder' | 'encoder' | 'encoder-decoder'; readonly cases: readonly Case[] }
-
-const folder = path.join(golden, 'families');
-const ints = (values: readonly number[]): BigInt64Array => BigInt64Array.from(values, BigInt);
-
-/** The tensors of one variant, out of the family's one file. */
-function open(family: string, { weights, config }: Case): Checkpoint {
-  const all = smallCheckpoint(folder, `${family}.safetensors`, config);
-  const tensors = all.tensors.flatMap((tensor) => {
-    const slash = tensor.name.indexOf('/');
-    return weights.includes(tensor.name.slice(0, slash)) ? [{ ...tensor, name: tensor.name.slice(slash + 1) }] : [];
-  });
-  return { ...all, tensors };
-}
-
-function windowOf(kind: Family['kind'], { ids, encoderIds }: Case): WindowBatch {
-  if (kind === 'encoder') return { inputIds: ints(ids), batch: 1, length: ids.length, positions: ints(ids.map((_, i) => i)), targets: ints(ids) };
-  return { ...wholeWindow(ids), ...(encoderIds && { encoder: { ids: ints(encoderIds), length: encoderIds.length } }) };
-}
-
-/** The same window twice, to see that windows of a batch do not see each other. */
-const twice = (one: WindowBatch): WindowBatch => {
-  const double = (values: BigInt64Array): BigInt64Array => BigInt64Array.of(...values, ...values);
-  return { batch: 2, length: one.length, inputIds: double(one.inputIds), positions: double(one.positions), targets: double(one.targets), ...(one.encoder && { encoder: { ids: double(one.encoder.ids), length: one.encoder.length } }) };
-};
+import { withSession } from '../runtime/fixture';
+import { contextOf, familyFolder as folder, familyNames, openCase as open, readFamily, relativeDifference as relative, twice, vocabOf, windowOf } from './familyCases';
+import { f32Tensors } from './smallCheckpoint';
 
 test('names alone tell every family but those that only a configuration tells apart', () => {
   const told = new Map<string, Set<string | null>>();
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
-    const family = path.basename(file, '.json'), { cases } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as Family;
+  for (const family of familyNames) {
+    const { cases } = readFamily(family);
     told.set(family, new Set(cases.map((one) => applyArchitecture({ ...open(family, one), config: null }).architecture?.id ?? null)));
   }
   const only = (id: string | null): Set<string | null> => new Set([id]);
@@ -55,19 +27,18 @@ test('names alone tell every family but those that only a configuration tells ap
 });
 
 test('the token embedding is told from embeddings of types and from maps to another width', () => {
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
-    const family = path.basename(file, '.json'), { cases } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as Family;
-    for (const one of cases) assert.equal(embeddingRows(applyArchitecture(open(family, one))), one.config.vocab_size, one.name);
+  for (const family of familyNames) {
+    const { cases } = readFamily(family);
+    for (const one of cases) assert.equal(embeddingRows(applyArchitecture(open(family, one))), vocabOf(one), one.name);
   }
 });
 
 describe('a hostile configuration is refused by a code, whatever the key', () => {
   const hostile: readonly unknown[] = [-1, 0, 1.5, 1e30, NaN, 'eight', [2], {}, true, null];
   const refused = new Set(['unsupported-config', 'tensor-shape-differs', 'tensor-missing', 'context-too-long', 'head-missing']);
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
-    const family = path.basename(file, '.json');
+  for (const family of familyNames) {
     test(family, () => {
-      const { cases: [one] } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as Family, whole = open(family, one), { architecture } = applyArchitecture(whole);
+      const { cases: [one] } = readFamily(family), whole = open(family, one), { architecture } = applyArchitecture(whole);
       for (const key of [...Object.keys(one.config), 'rope_parameters', 'rope_scaling', 'layer_types', 'pos_att_type', 'hidden_act', 'mlp_only_layers']) {
         if (key === 'model_type') continue;
         for (const value of hostile) {
@@ -97,7 +68,7 @@ test('relative positions fall into the buckets of transformers', () => {
 });
 
 test('DeBERTa: emd is what the checkpoint was made for, is not plain, and needs positions that are stored and not in the input', async () => {
-  const one = (JSON.parse(readFileSync(path.join(folder, 'deberta-v2.json'), 'utf8')) as Family).cases.find(({ name }) => name.includes('enhanced'))!;
+  const one = readFamily('deberta-v2').cases.find(({ name }) => name.includes('enhanced'))!;
   const whole = open('deberta-v2', one), losses = async (decoder?: 'emd' | 'plain'): Promise<Float32Array> =>
     withSession(buildDebertaGraph(whole, { masking: 'none', maskable: [], context: 40, ...(decoder && { decoder }) }), async (session) => (await session.run(windowOf('encoder', one), null)).losses);
   const [made, emd, plain] = [await losses(), await losses('emd'), await losses('plain')];
@@ -117,7 +88,7 @@ describe('a masked-LM head that is not in the file is refused by the names looke
   };
   for (const [family, names] of Object.entries(looked)) {
     test(family, () => {
-      const { cases } = JSON.parse(readFileSync(path.join(folder, `${family}.json`), 'utf8')) as Family, whole = open(family, cases[0]);
+      const { cases } = readFamily(family), whole = open(family, cases[0]);
       const bare = { ...whole, tensors: whole.tensors.filter(({ name }) => !/^(cls|lm_head|predictions|lm_predictions)\./.test(name)) };
       assert.ok(bare.tensors.length < whole.tensors.length);
       assert.throws(() => applyArchitecture(bare).architecture!.buildGraph!(bare, { masking: 'none', maskable: [], context: 8 }),
@@ -126,12 +97,10 @@ describe('a masked-LM head that is not in the file is refused by the names looke
   }
 });
 
-const relative = (a: ArrayLike<number>, b: ArrayLike<number>): number => Array.from(a).reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i]) / Math.max(1, Math.abs(b[i]))), 0);
 const mean = (losses: Float32Array): number => losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
 
-for (const file of readdirSync(folder).filter((name) => name.endsWith('.json'))) {
-  const family = path.basename(file, '.json');
-  const { kind, cases } = JSON.parse(readFileSync(path.join(folder, file), 'utf8')) as Family;
+for (const family of familyNames) {
+  const { kind, cases } = readFamily(family);
   const expected = f32Tensors(folder, `${family}.safetensors`);
   describe(`${family}: losses and logits are those of transformers`, { concurrency: 2 }, () => {
     for (const one of cases) for (const plainAttention of [false, true]) {
@@ -139,8 +108,8 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith('.json')))
         const model = applyArchitecture(open(family, one));
         assert.equal(model.architecture?.kind, kind);
         assert.deepEqual(model.checkpoint.tensors.filter((tensor, i) => model.roles[i].role === 'other' && !tensor.name.includes('.conv.')).map((tensor) => tensor.name), [], 'every tensor has a role');
-        const build = (options: Partial<GraphOptions>) => model.architecture!.buildGraph!(model.checkpoint, { masking: 'none', maskable: [], context: Math.max(one.ids.length, one.encoderIds?.length ?? 0), plainAttention, ...(one.decoder && { decoder: one.decoder }), ...options });
-        const window = windowOf(kind, one), vocab = one.config.vocab_size as number;
+        const build = (options: Partial<GraphOptions>) => model.architecture!.buildGraph!(model.checkpoint, { masking: 'none', maskable: [], context: contextOf(one), plainAttention, ...(one.decoder && { decoder: one.decoder }), ...options });
+        const window = windowOf(kind, one), vocab = vocabOf(one);
         await withSession(build({ withLogits: true }), async (session) => {
           const got = await session.run(window, null);
           const logits = expected[`expected/${one.name}/logits`], losses = expected[`expected/${one.name}/losses`];
@@ -158,7 +127,7 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith('.json')))
   test(`${family}: thresholds mask every prunable tensor as zeros in the file would, and below zero nothing`, async () => {
     const one = cases[0], model = applyArchitecture(open(family, one));
     const maskable = model.checkpoint.tensors.filter((_, i) => model.roles[i].prunable).map((tensor) => tensor.name);
-    const graph = model.architecture!.buildGraph!(model.checkpoint, { masking: 'thresholds', maskable, context: Math.max(one.ids.length, one.encoderIds?.length ?? 0) });
+    const graph = model.architecture!.buildGraph!(model.checkpoint, { masking: 'thresholds', maskable, context: contextOf(one) });
     await withSession(graph, async (session) => {
       const window = windowOf(kind, one), losses = expected[`expected/${one.name}/losses`];
       assert.ok(relative((await session.run(window, null)).losses, losses) <= 2e-5);

@@ -32,6 +32,17 @@ test('the recipe of the design is read whole and without complaint', () => {
   assert.ok(levels.every((level) => level.line === 6));
 });
 
+test('a recipe names the field of a JSON Lines file, and only of one', () => {
+  assert.equal(parseRecipe('levels: [0.5]\ntext: pages.jsonl\nfield: page\n').recipe?.field, 'page');
+  const { recipe, diagnostics } = parseRecipe('levels: [0.5]\nfield: page\n');
+  assert.equal(recipe, null);
+  assert.match(diagnostics[0].message, /FILE\.jsonl/);
+});
+
+test('a recipe asks for the comparison with the dense model by a switch', () => {
+  assert.deepEqual([parseRecipe('levels: [0.5]\ndivergence: true\n').recipe?.divergence, parseRecipe('levels: [0.5]\ndivergence: false\n').recipe?.divergence], [true, false]);
+});
+
 // [text, the exact characters complained about, a word of the sentence]
 const wrong: [string, string, RegExp][] = [
   ['levels: [0.5, 1.5]\n', '1.5', /above 1.*0\.015/],
@@ -45,6 +56,7 @@ const wrong: [string, string, RegExp][] = [
   ['sparsity: 50\n', '50', /write 0\.5/],
   ['sparsity: "0.5"\n', '"0.5"', /quotes/],
   ['levels: []\n', '[]', /empty/],
+  ['levels: [0.5]\ndivergence: on\n', 'on', /true or false/],
   ['levels:\n', 'levels', /no value/],
   ['sparsty: 0.5\n', 'sparsty', /did you mean sparsity/],
   ['levels: [0.5]\nlevels: [0.9]\n', 'levels', /twice/],

@@ -8,6 +8,7 @@ import type { Architecture, Role, TensorRole } from '../../../server/core/models
 import { roles } from '../../../server/core/models/contract';
 import { roleByName } from '../../../server/core/models/fallback';
 import { gpt2 } from '../../../server/core/models/gpt2';
+import { gemma3 } from '../../../server/core/models/gemma3';
 import { llama, mixtral } from '../../../server/core/models/llama';
 import { architectures } from '../../../server/core/models/registry';
 import { t5 } from '../../../server/core/models/t5';
@@ -101,6 +102,15 @@ describe('roles', () => {
       ['model.layers.2.mlp.gate.weight', 'router', false], ['model.layers.2.mlp.shared_expert_gate.weight', 'router', false], ['model.layers.2.mlp.up_proj.weight', 'mlp.up', true],
     ];
     for (const [name, role, prunable] of rows) assert.deepEqual([mixtral.role(name, [8, 8]).role, mixtral.role(name, [8, 8]).prunable, mixtral.role(name, [8, 8]).layer], [role, prunable, 2], name);
+  });
+
+  test('what sees in a model with vision has a role of its own and is not prunable; its text part has the roles of text', () => {
+    const rows: readonly (readonly [string, Role, number | null, boolean])[] = [
+      ['language_model.model.layers.3.mlp.up_proj.weight', 'mlp.up', 3, true], ['model.language_model.layers.3.self_attn.q_proj.weight', 'attention.query', 3, true],
+      ['language_model.model.embed_tokens.weight', 'embedding', null, false], ['language_model.lm_head.weight', 'head', null, false], ['lm_head.weight', 'head', null, false],
+      ['vision_tower.vision_model.encoder.layers.3.self_attn.q_proj.weight', 'vision', null, false], ['model.multi_modal_projector.mm_input_projection_weight', 'vision', null, false],
+    ];
+    for (const [name, role, layer, prunable] of rows) { const found = gemma3.role(name, [8, 8]); assert.deepEqual([found.role, found.layer, found.prunable], [role, layer, prunable], name); }
   });
 
   test('families that are not known are read by their names', () => {

@@ -224,3 +224,14 @@ test('a time that is missing is said with its reason', () => {
   assert.match(reportMarkdown(summary, { perplexity: [], size: [], time: null }), /none: out-of-memory/);
   assert.match(reportCsv(summary), /,out-of-memory,/);
 });
+
+test('how far predictions lie from the dense model is a column where it was measured, and none where it was not', () => {
+  const divergence = { klDivergence: { mean: 0.008649, standardError: 0.000066, standardErrorIid: 0.00005, median: 0.00585, p99: 0.0473, max: 0.354 }, sameTop1: { value: 0.9134, standardError: null, standardErrorIid: 0.001 }, probabilityChange: { mean: -0.001, rms: 0.01 } };
+  const pictures = { perplexity: [], size: [], time: null };
+  const summary = summaryOf({ divergence: true }, (cell) => ({ ...cell, result: { ...cell.result, divergence: cell.result.specification.level === 0 ? null : divergence } }));
+  assert.match(reportMarkdown(summary, pictures), /KL ± SE, nats \| same top token[\s\S]*\| 0\.00865 ± 0\.00007 \| 91\.34 % \|/);
+  assert.doesNotMatch(reportMarkdown(summaryOf(), pictures), /KL/);
+  const [head, dense, pruned] = reportCsv(summary).split('\r\n').map((line) => line.split(','));
+  const at = (name: string): [string, string] => [dense[head.indexOf(name)], pruned[head.indexOf(name)]];
+  assert.deepEqual([at('klMean'), at('klP99'), at('sameTop1'), at('sameTop1StandardError')], [['', '0.008649'], ['', '0.0473'], ['', '0.9134'], ['', '']]);
+});

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { evaluateModel, textBenchmark } from '../../../server/core/evaluation/evaluate';
+import { evaluateAll, evaluateModel, textBenchmark } from '../../../server/core/evaluation/evaluate';
 import { runJob } from '../../../server/core/job';
 import { openModel } from '../../../server/core/models/openModel';
 import { planPrune } from '../../../server/core/pruning/planPrune';
@@ -83,6 +83,23 @@ test('what a sweep evaluates is what prune writes: masked in the graph, by rows 
     // Zeros in scope, in both: `prune` says the same of what it writes.
     assert.ok(Math.abs(result.achievedTotal! - result.achieved! * result.model.scopeParameters / result.model.parameters) < 1e-12);
     assert.ok(result.bytes.deflate < finished[0].result.bytes.deflate && result.bytes.bitmask < result.bytes.dense);
+  }
+});
+
+test('a cell is compared with the dense model, masked in the graph or by overlay, as its written copy is; its losses stay what they are', options, async () => {
+  for (const [name, change] of [['cuts', {}], ['groups', { pattern: { keep: 2, of: 4 } }]] as const) {
+    const plain = await sweep(path.join(folder, `plain-${name}`), change);
+    const [dense, pruned] = await sweep(path.join(folder, `compared-${name}`), { ...change, divergence: true });
+    assert.deepEqual([dense.result.divergence, plain[1].result.divergence], [null, null]);
+    assert.deepEqual(pruned.losses, plain[1].losses);
+    const cell = pruned.result.specification, out = path.join(folder, `compared-${name}-pruned`);
+    await pruneAndEvaluate(cell, out);
+    const [{ against }] = await runJob(evaluateAll(openModel(out), [cell], openModel(checkpoint)));
+    const { klDivergence: kl, sameTop1, probabilityChange } = pruned.result.divergence!;
+    assert.ok(kl.mean > 1e-3 && kl.max > kl.p99 && kl.p99 > kl.median && sameTop1.value < 1);
+    for (const [got, want] of [[kl.mean, against!.klDivergence.mean], [kl.max, against!.klDivergence.max], [sameTop1.value, against!.sameTop1.value], [probabilityChange.rms, against!.probabilityChange.rms]]) {
+      assert.ok(Math.abs(got / want - 1) < 1e-5, `${got}, ${want} by hand`);
+    }
   }
 });
 

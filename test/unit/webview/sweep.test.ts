@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SweepCellJson, SweepJson } from '../../../server/protocol/verbs';
-import { againstDense, benchmarkName, methodName, ratioText, sentencesOf, timeText, timeTitle, topicsOf, valueText } from '../../../webview/sweep/model';
+import { againstDense, benchmarkName, divergenceTitle, methodName, ratioText, sentencesOf, timeText, timeTitle, topicsOf, valueText } from '../../../webview/sweep/model';
 
 const plain = (text: string): string => text.replaceAll(' ', ' ');
 
 function cell(part: Partial<SweepCellJson> & { ratio?: [number, number, number] }): SweepCellJson {
   const { ratio, ...rest } = part;
   return {
-    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', benchmark: 'wikitext-2-raw', protocol: 'hf-stride', achieved: part.level ?? 0.5, achievedTotal: 0.4, threshold: 0.1, value: 30, meanLoss: 3.4,
+    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', benchmark: 'wikitext-2-raw', protocol: 'hf-stride', metric: 'perplexity', achieved: part.level ?? 0.5, achievedTotal: 0.4, threshold: 0.1, value: 30, meanLoss: 3.4,
     standardError: 0.5, standardErrorIid: 0.1, ratioToBaseline: ratio ? { value: ratio[0], low: ratio[1], high: ratio[2] } : null, verdict: null, bytes: { dense: 100, deflate: 60, bitmask: 55, csr: 110 }, runtime: null, runtimeProblem: null, seconds: 1, problem: null, ...rest,
   };
 }
@@ -16,7 +16,7 @@ const dense = cell({ level: 0, method: 'dense', achieved: 0 });
 const sweep = (cells: SweepCellJson[]): SweepJson => ({ checkpoint: '/m', out: '/s', setup: { margin: 0.005 } as SweepJson['setup'], texts: [], cells, findings: [] });
 
 test('cells of one text and protocol make one topic, a series a method, each from the dense model on', () => {
-  const topics = topicsOf(sweep([dense, cell({ level: 0.9, value: 'NaN' }), cell({ level: 0.5 }), cell({ method: 'wanda', scope: 'row' }), cell({ level: 0, benchmark: 'text:/x/moby.txt', protocol: 'mlm-pll' })]));
+  const topics = topicsOf(sweep([dense, cell({ level: 0.9, value: 'NaN' }), cell({ level: 0.5 }), cell({ method: 'wanda', scope: 'row' }), cell({ level: 0, benchmark: 'text:/x/moby.txt', protocol: 'mlm-pll', metric: 'pseudo-perplexity' })]));
   assert.equal(topics.length, 2);
   assert.deepEqual(topics[0].series.map((series) => [series.name, series.points.map((point) => point.level)]), [['magnitude', [0, 0.5, 0.9]], ['wanda', [0, 0.5]]]);
   assert.equal(topics[0].series[0].points[2].value, null);
@@ -67,4 +67,10 @@ test('times and names', () => {
   assert.equal(benchmarkName('text:moby.txt'), 'moby.txt');
   assert.equal(benchmarkName('text:C:\\a\\moby.txt'), 'moby.txt');
   assert.equal(benchmarkName('sample'), 'sample');
+});
+
+test('hovering over the verdict tells how far the predictions lie from the dense model, where that was measured', () => {
+  assert.equal(divergenceTitle(cell({})), null);
+  const title = divergenceTitle(cell({ klDivergence: { mean: 0.008649, standardError: null, standardErrorIid: 0.00006612, median: 0.00585, p99: 0.04735, max: 0.354 }, sameTop1: { value: 0.9134, standardError: null, standardErrorIid: null } }));
+  assert.equal(plain(title ?? ''), 'KL divergence from dense 0.00865 ± 0.0000661 nats a token (median 0.00585, 99 % 0.0473)\nsame most probable token 91.3 %');
 });
