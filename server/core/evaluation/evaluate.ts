@@ -12,7 +12,7 @@ import { recordComparison } from './divergence';
 import { evaluateWith, tokensAtOnce } from './evaluateWith';
 import { readingOf } from './explain';
 import type { Reading } from './explain';
-import { keepSession } from './keptSession';
+import { isPrepacked, keepSession } from './keptSession';
 import { withPlainWeights } from './materialise';
 import type { PlainModel } from './materialise';
 import { evaluable, prepareText } from './prepareText';
@@ -61,10 +61,11 @@ export async function* evaluateAll(model: Model, requests: readonly EvaluationRe
     const evaluated: Evaluated[] = [];
     for (const [i, text] of prepared.entries()) {
       const graph = graphOf(plain.map((one) => one.model), text), tokens = tokensAtOnce(text);
-      checkMemory(graph, tokens);
+      const prepacked = isPrepacked(graph);
+      checkMemory(graph, tokens, prepacked);
       const { result, remark } = yield* kept.use(graph, requests[i].provider, requests[i].threads, async function* (session): Job<Omit<Evaluated, 'reading'>> {
         const compared = reference === null ? null : recordComparison(session, text.scoredTokens);
-        const evaluation = yield* evaluateWith(compared?.session ?? session, text, null, signal, memoryNeed(graph, tokens).total);
+        const evaluation = yield* evaluateWith(compared?.session ?? session, text, null, signal, memoryNeed(graph, tokens, prepacked).total);
         return { evaluation, against: compared && againstReference(compared, evaluation, text, reference!.checkpoint.path) };
       }, signal);
       const evaluation = remark ? { ...result.evaluation, problems: [...result.evaluation.problems, remark] } : result.evaluation;

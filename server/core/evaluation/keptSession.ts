@@ -5,6 +5,16 @@ import type { Provider, Session } from '../runtime/contract';
 import { onProvider, type Settled } from '../runtime/providers';
 import { openSession } from '../runtime/session';
 
+/** The largest weights that are copied for speed. */
+const PREPACKED_BYTES = 2 ** 30;
+
+/**
+ * Whether ONNX Runtime may lay the weights out anew for its matrix products: a few percent faster, and a copy of them all. By the model's size
+ * alone, never by what memory happens to be free: the last bits of a loss depend on it, and two runs that are compared must be alike. Weights
+ * that are widened when they are used are not laid out anew.
+ */
+export const isPrepacked = (graph: ModelGraph): boolean => graph.foldedBytes === 0 && graph.weightBytes <= PREPACKED_BYTES;
+
 /** One session at a time, which serves as long as graph and provider stay the same. */
 export interface KeptSession {
   /**
@@ -31,7 +41,7 @@ export function keepSession(): KeptSession {
       const before = settled.get(wanted);
       const { provider, remark, result } = yield* onProvider(before?.provider ?? wanted, async function* (provider) {
         if (open !== null && (open.session.provider !== provider || Buffer.compare(open.graph.bytes, graph.bytes) !== 0)) await close();
-        open ??= { graph, session: await openSession(graph, { provider, threads, prepacking: false }, signal) };
+        open ??= { graph, session: await openSession(graph, { provider, threads, prepacking: isPrepacked(graph) }, signal) };
         return yield* work(open.session);
       });
       settled.set(wanted, { provider, remark: before ? before.remark : remark });
