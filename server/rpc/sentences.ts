@@ -103,6 +103,8 @@ export const sentences: Record<ErrorCode, Sentence> = {
   // pruning and writing
   'bad-sparsity': (_, d) => `The sparsity must be a number from 0 to 1${aside(d)}. 0.5 prunes half of the weights in scope.`,
   'unknown-method': (p, d) => `There is no such pruning method${asked(p)}${d.startsWith('methods: ') ? `, only ${d.slice('methods: '.length)}` : colon(d)}. \`winnow catalog\` lists them.`,
+  'unsupported-structure': (p, d) => `Whole parts cannot be taken out of ${file(p)}${aside(d)}. Methods that zero single weights work: \`winnow catalog\` lists them.`,
+  'own-config-key': (_, d) => `The smaller model loads in Winnow only: ${d}.`,
   'unsupported-scope': (_, d) => `The method does not work in this scope${colon(d)}. \`winnow catalog\` says which scopes it has.`,
   'unsupported-pattern': (_, d) => `The pattern is not possible here${colon(d)}. Use \`unstructured\`, or N:M such as 2:4 with a method that has it.`,
   'nothing-in-scope': (p, d) => `No tensor${inFile(p)} is in scope, so there is nothing to prune${aside(d)}. Name tensors with --include, or check --exclude.`,

@@ -1,5 +1,6 @@
 import type { IoMode } from '../bytes/byteSource';
 import type { Calibrate, CalibrationRequest, StatisticsKind } from '../calibration/contract';
+import type { Checkpoint } from '../formats/contract';
 import type { WeightReference } from '../graph/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
@@ -96,6 +97,17 @@ export interface PrunePlan {
   readonly tensors: readonly { readonly name: string; readonly elements: number; readonly zerosBefore: number; readonly zerosAfter: number }[];
   /** Remarks: NaN in scope, ragged groups, already sparser. */
   readonly problems: Model['problems'];
+  /** What structured methods take away; there are no rules then, and the counts of `tensors` are of weights that are gone. */
+  readonly structure?: StructurePlan;
+}
+
+/** Whole units that go: the model gets smaller and is computed faster. */
+export interface StructurePlan {
+  readonly unit: 'heads' | 'neurons' | 'layers';
+  /** Which units stay, in rising order, of every block (or row of blocks). */
+  readonly kept: readonly { readonly block: string; readonly of: number; readonly units: readonly number[] }[];
+  /** The checkpoint as it will be: tensors that are read as their kept parts, and the configuration that goes with them. */
+  readonly shrunk: Checkpoint;
 }
 
 /** What a method may use besides the model: the scans of every tensor in scope, and workers for further passes. */
@@ -123,6 +135,8 @@ export interface PruningMethod {
   /** What it must know of the inputs of each matrix: nothing, their norms, or their second moments. */
   readonly needs: StatisticsKind | null;
   readonly parameters: readonly MethodParameter[];
+  /** It takes whole units away (`PrunePlan.structure`) and reads what it needs itself: no scans are made for it. */
+  readonly structured?: true;
   /** The paper that the method is from, by name; null for folklore. */
   readonly source: string | null;
   plan(model: Model, request: PruneRequest, tools: PlanTools, signal?: AbortSignal): Job<PrunePlan>;

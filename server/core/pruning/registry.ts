@@ -1,9 +1,12 @@
 import { CheckpointError } from '../errors';
 import type { PruningMethod } from './contract';
 import { magnitude } from './magnitude';
+import { heads } from './structured/heads';
+import { layers } from './structured/layers';
+import { neurons } from './structured/neurons';
 
 /** Every way of choosing weights, in the order in which they are offered. */
-export const pruningMethods: readonly PruningMethod[] = [magnitude];
+export const pruningMethods: readonly PruningMethod[] = [magnitude, heads, neurons, layers];
 
 /** @throws CheckpointError `unknown-method` with the ids there are */
 export function findMethod(id: string): PruningMethod {

@@ -15,6 +15,7 @@ import type { PrunePlan } from './contract';
 import { rawSource, rulesOfStored, segmentsOf } from './maskSegments';
 import { publish, requireSpace } from './publish';
 import type { Stage } from './publish';
+import { writeStructured } from './structured/writeStructured';
 import { percentName, resolveTarget } from './target';
 import type { Target } from './target';
 
@@ -60,6 +61,7 @@ const weightBytes = (checkpoint: Model['checkpoint']): number => (!isRewritten(c
  */
 export async function* writePruned(model: Model, plan: PrunePlan, options: WriteOptions, pool: WorkerPool, signal?: AbortSignal): Job<WrittenCheckpoint> {
   const { checkpoint } = model;
+  if (plan.structure) return yield* writeStructured(model, plan, plan.structure, options, signal);
   const target = prunedTarget(model, plan.method, plan.request.sparsity, options);
   const layouts = checkpoint.files.map((_, file) => layOutLike(checkpoint, file));
   const { answer: changed, files, bytes } = yield* publish(checkpoint, target, layouts, (stage) => fill(model, plan, layouts, stage, options.io, pool, signal), signal);

@@ -28,6 +28,8 @@ export type EncodingStep =
   | { readonly kind: 'protobuf'; readonly field: number; readonly wire: 'varint' | 'fixed32' | 'fixed64'; readonly itemBytes: number; readonly decodedBytes: number }
   /** Integers of 2 or 4 bits, low bits first, as one byte each. */
   | { readonly kind: 'packed'; readonly bits: 2 | 4; readonly signed: boolean; readonly items: number }
+  /** Items (outer, length, inner) of which only `kept` of the middle axis remain, in their order. */
+  | { readonly kind: 'select'; readonly itemBytes: number; readonly outer: number; readonly length: number; readonly inner: number; readonly kept: Uint32Array }
   | ScoreStep;
 
 /**
