@@ -53,7 +53,7 @@ export async function* convertCheckpoint(source: Checkpoint, options: ConvertOpt
     const file = source.files[part[0]], tensors = inFiles(source, part).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) }));
     return layOutFile(rewritten ? aligned(tensors) : tensors, rewritten ? { format: 'pt', ...file.metadata } : file.metadata, file.path);
   });
-  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, 'safetensors', (sidecar) => withDtype(sidecar, options.dtype));
+  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, { as: 'safetensors', edit: (sidecar) => withDtype(sidecar, options.dtype) });
   return { out: target.path, bytes, problems };
 }
 

@@ -1,5 +1,5 @@
 import type { IoMode } from '../bytes/byteSource';
-import type { Calibrate, CalibrationRequest, StatisticsKind } from '../calibration/contract';
+import type { Calibrate, CalibrationRequest, CalibrationSummary, StatisticsKind } from '../calibration/contract';
 import type { WeightReference } from '../graph/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
@@ -96,6 +96,8 @@ export interface PrunePlan {
   readonly tensors: readonly { readonly name: string; readonly elements: number; readonly zerosBefore: number; readonly zerosAfter: number }[];
   /** Remarks: NaN in scope, ragged groups, already sparser. */
   readonly problems: Model['problems'];
+  /** What the calibration read, for the manifest; missing or null where there was none. */
+  readonly calibration?: CalibrationSummary | null;
 }
 
 /** What a method may use besides the model: the scans of every tensor in scope, and workers for further passes. */
