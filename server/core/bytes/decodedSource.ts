@@ -6,6 +6,7 @@ import { inflated } from './decoders/inflated';
 import { masked } from './decoders/masked';
 import { packed } from './decoders/packed';
 import { protobufField } from './decoders/protobuf';
+import { scored } from './decoders/score';
 import { sliced } from './decoders/sliced';
 import { strided } from './decoders/strided';
 import { affine, signsFlipped, swapped } from './decoders/itemwise';
@@ -59,6 +60,7 @@ function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: Fi
     case 'ggml': return ggml(source, step);
     case 'protobuf': return protobufField(source, step);
     case 'packed': return packed(source, step);
+    case 'score': return scored(source, step);
   }
 }
 
