@@ -4,14 +4,14 @@ import { openTensor } from './bytes/decodedSource';
 import { readWholeText } from './bytes/readWhole';
 import { throwIfCancelled } from './errors';
 import type { Problem } from './errors';
-import type { Checkpoint } from './formats/contract';
+import type { Checkpoint, GeneratedFile } from './formats/contract';
 import { MAX_CONFIG_BYTES } from './formats/modelConfig';
 import { isRewritten, writtenParts } from './formats/written';
 import { aligned, layOutFile, layOutLike } from './formats/writeSafetensors';
 import type { FileLayout } from './formats/writeSafetensors';
 import type { Job, Progress } from './job';
 import { publish } from './pruning/publish';
-import type { Published, Stage } from './pruning/publish';
+import type { Published, PublishedFile, Stage } from './pruning/publish';
 import type { Sidecar } from './pruning/sidecars';
 import { resolveTarget } from './pruning/target';
 import type { Target } from './pruning/target';
@@ -59,7 +59,7 @@ export async function* convertCheckpoint(source: Checkpoint, options: ConvertOpt
  * @param edit changes a small file on its way
  */
 export async function* writeValues(
-  source: Checkpoint, target: Target, options: Pick<ConvertOptions, 'io' | 'dtype'> & { readonly anew?: true }, edit: (sidecar: Sidecar) => Sidecar, signal?: AbortSignal,
+  source: Checkpoint, target: Target, options: Pick<ConvertOptions, 'io' | 'dtype'> & { readonly anew?: true; readonly account?: (files: readonly PublishedFile[]) => Promise<GeneratedFile> }, edit: (sidecar: Sidecar) => Sidecar, signal?: AbortSignal,
 ): Job<Published<readonly Problem[]>> {
   const parts = writtenParts(source, 'safetensors'), rewritten = isRewritten(source, 'safetensors');
   const layouts = parts.map((part) => {
@@ -67,7 +67,7 @@ export async function* writeValues(
     const file = source.files[part[0]], tensors = inFiles(source, part).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) }));
     return layOutFile(rewritten ? aligned(tensors) : tensors, rewritten ? { format: 'pt', ...file.metadata } : file.metadata, file.path);
   });
-  return yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, 'safetensors', edit);
+  return yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, { as: 'safetensors', edit, ...(options.account && { account: (_, files) => options.account!(files) }) });
 }
 
 /** What config.json calls the dtypes. */

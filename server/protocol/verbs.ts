@@ -194,9 +194,11 @@ export interface ReproduceJson {
 }
 
 export interface CatalogEntry { id: string; title: string; summary: string }
+/** A number that a method takes: the flag `--NAME` and the recipe key of the same name. */
+export interface MethodParameterJson { name: string; title: string; help: string; fallback: number; min: number; max: number; whole: boolean }
 export interface CatalogJson {
   formats: (CatalogEntry & { extensions: string[]; writable: boolean })[];
-  methods: (CatalogEntry & { scopes: string[]; defaultScope: string; patterns: string[]; needsCalibration: boolean })[];
+  methods: (CatalogEntry & { scopes: string[]; defaultScope: string; patterns: string[]; allocations: string[]; needsCalibration: boolean; parameters: MethodParameterJson[]; source: string | null })[];
   architectures: (CatalogEntry & { kind: string; evaluates: boolean })[];
   benchmarks: (CatalogEntry & { available: boolean; note: string | null })[];
   protocols: (CatalogEntry & { kind: string; metric: string })[];

@@ -119,6 +119,8 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'unsupported-dtype': (p, d) => `The dtype of ${tensor(p)}${inFile(p)} cannot be used for this${aside(d)}. Leave the tensor out with --exclude, or convert the checkpoint.`,
   'no-match': (_, d) => `A pattern matches no tensor${aside(d)}. \`winnow inspect --json\` lists the names.`,
   'became-infinite': (p, d) => `Values of ${tensor(p)}${inFile(p)} are too large for the new dtype and became infinite${aside(d)}. Use BF16 or F32, which reach further than F16.`,
+  'bad-manifest': (p, d) => `${file(p)} cannot be used as a manifest${colon(d)}. Give the ${'`winnow-manifest.json`'} that a pruning wrote beside its output.`,
+  'source-differs': (p, d) => `${file(p)} is not the checkpoint that the manifest was written of${aside(d)}. Name the original checkpoint after --from-manifest.`,
   // evaluation
   'no-tokenizer': (p, d) => `There is no tokenizer${p.file === undefined ? '' : ` in ${p.file}`}${aside(d)}. Put the model's tokenizer.json into the same folder.`,
   'tokenizer-broken': (p, d) => `The tokenizer ${file(p)} cannot be used${aside(d)}. Download the model's tokenizer.json again.`,

@@ -129,7 +129,7 @@ function distinctTexts(ids: readonly string[], dataFolder: string | null): strin
 export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, context: Pick<VerbContext, 'threads' | 'dataFolder'>, runtime: boolean): SweepRequest {
   const architecture = evaluable(model);
   const protocol = findProtocol(wish.protocol, architecture.kind);
-  const pattern = parsePattern(wish.pattern), implied = pattern === 'unstructured' ? null : patternSparsity(pattern);
+  const pattern = parsePattern(wish.pattern), implied = patternSparsity(pattern);
   const levels = wish.levels ?? (implied === null ? DEFAULT_LEVELS : [implied]);
   const other = implied === null ? undefined : levels.find((level) => level !== 0 && level !== implied);
   if (other !== undefined) throw usage(`the pattern ${wish.pattern} implies the level ${implied}; ${other} is another`);

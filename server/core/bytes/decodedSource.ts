@@ -7,6 +7,7 @@ import { masked } from './decoders/masked';
 import { packed } from './decoders/packed';
 import { protobufField } from './decoders/protobuf';
 import { selected } from './decoders/selected';
+import { scored } from './decoders/score';
 import { sliced } from './decoders/sliced';
 import { strided } from './decoders/strided';
 import { affine, signsFlipped, swapped } from './decoders/itemwise';
@@ -61,6 +62,7 @@ function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: Fi
     case 'protobuf': return protobufField(source, step);
     case 'packed': return packed(source, step);
     case 'select': return selected(source, step);
+    case 'score': return scored(source, step);
   }
 }
 

@@ -7,7 +7,7 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
-import { Weights } from '../graph/weights';
+import { Weights, modelGraph } from '../graph/weights';
 import { ConfigReader } from './graphConfig';
 import { tiedTables } from './tiedTables';
 
@@ -58,6 +58,7 @@ export function buildGpt2Graph(checkpoint: Checkpoint, options: GraphOptions): M
   let hidden = g.reshape(g.op('Add', [tokens, positions]), [-1, c.width]);
 
   for (let layer = 0; layer < c.layers; layer++) {
+    g.boundary(hidden);
     const block = `${prefix}h.${layer}`;
     const scale = (c.scaleWeights ? 1 / Math.sqrt(c.headDim) : 1) / (c.scaleByLayer ? layer + 1 : 1);
     const qkv = conv1d(norm(hidden, `${block}.ln_1`), `${block}.attn.c_attn`, c.width, 3 * c.heads * c.headDim);
@@ -67,17 +68,13 @@ export function buildGpt2Graph(checkpoint: Checkpoint, options: GraphOptions): M
     const up = conv1d(norm(hidden, `${block}.ln_2`), `${block}.mlp.c_fc`, c.width, c.inner);
     hidden = g.op('Add', [hidden, conv1d(activations[c.activation](g, up), `${block}.mlp.c_proj`, c.inner, c.width)]);
   }
+  g.boundary(hidden);
 
   const head = (rows: Value): Value => weights.linear(norm(rows, `${prefix}ln_f`), tables.head, null, { in: c.width, out: c.vocab }, 'out-in');
   lossOutputs(g, inputs, hidden, head, c, options);
-  return {
-    bytes: g.finish(),
+  return modelGraph(g, weights, {
     ...(!options.plainAttention && { portableBytes: () => buildGpt2Graph(checkpoint, { ...options, plainAttention: true }).bytes }),
-    root: g.root ?? '/',
-    thresholdInputs: weights.thresholdInputs,
-    weightBytes: weights.weightBytes,
-    foldedBytes: weights.foldedBytes,
     activationBytesPerToken: activationBytesPerToken({ ...c, context: options.context, plainAttention: options.plainAttention ?? false }),
     vocabSize: c.vocab,
-  };
+  });
 }

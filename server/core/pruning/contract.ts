@@ -1,5 +1,5 @@
 import type { IoMode } from '../bytes/byteSource';
-import type { Calibrate, CalibrationRequest, StatisticsKind } from '../calibration/contract';
+import type { Calibrate, CalibrationRequest, CalibrationSummary, StatisticsKind } from '../calibration/contract';
 import type { Checkpoint } from '../formats/contract';
 import type { WeightReference } from '../graph/contract';
 import type { Job } from '../job';
@@ -99,6 +99,8 @@ export interface PrunePlan {
   readonly problems: Model['problems'];
   /** What structured methods take away; there are no rules then, and the counts of `tensors` are of weights that are gone. */
   readonly structure?: StructurePlan;
+  /** What the calibration read, for the manifest; missing or null where there was none. */
+  readonly calibration?: CalibrationSummary | null;
 }
 
 /** Whole units that go: the model gets smaller and is computed faster. */

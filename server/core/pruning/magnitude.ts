@@ -33,6 +33,9 @@ export const magnitude: PruningMethod = {
   defaultScope: 'global',
   scopes: ['global', 'tensor', 'row'],
   patterns: ['unstructured', 'n:m'],
-  needsCalibration: false,
+  allocations: ['uniform', 'table'],
+  needs: null,
+  parameters: [],
+  source: null,
   plan,
 };

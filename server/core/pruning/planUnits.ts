@@ -4,7 +4,7 @@ import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import type { PlanTools, PrunePlan, PruneRequest, TensorRule } from './contract';
 import { countUnits } from './countUnits';
-import { patternText } from './pattern';
+import { isGroups, patternText } from './pattern';
 import { nanProblem, scanOf } from './planned';
 import type { PlannedTensors } from './planned';
 import type { ScopeTensor } from './pruneScope';
@@ -56,7 +56,7 @@ export async function* planUnits(model: Model, scope: readonly ScopeTensor[], re
 }
 
 function unitShape(request: PruneRequest, inputs: number, orientation: 'out-in' | 'in-out'): UnitShape {
-  if (request.pattern !== 'unstructured') {
+  if (isGroups(request.pattern)) {
     const { keep, of } = request.pattern;
     return { length: of, selected: of - keep, rule: { kind: 'groups', keep, of, orientation } };
   }

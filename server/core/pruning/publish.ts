@@ -3,13 +3,14 @@ import path from 'node:path';
 import { makeFolder } from '../bytes/makeFolder';
 import { readWhole, readWholeText } from '../bytes/readWhole';
 import { CheckpointError, throwIfCancelled } from '../errors';
-import type { Checkpoint } from '../formats/contract';
+import type { Checkpoint, GeneratedFile } from '../formats/contract';
 import { writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName, type WrittenAs } from '../formats/written';
 import { formatOf } from '../formats/registry';
 import { MAX_INDEX_BYTES } from '../formats/shardIndex';
 import { encodeShardIndex } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
+import { MANIFEST_NAME, manifestBeside } from './manifest';
 import { isSidecarName, MAX_SIDECAR_BYTES, isWeightName, sidecarsOf } from './sidecars';
 import type { Sidecar } from './sidecars';
 import { publishStaged, removeLeftovers, stagedPath, syncFile, syncFolder } from './staging';
@@ -22,6 +23,18 @@ export interface Stage {
   readonly files: readonly string[];
   /** To be called when a file is complete: its way to the disk starts while the next one is written. */
   complete(file: string): void;
+}
+
+/** A weight file that was written: its final name within the target, and its size. */
+export interface PublishedFile { readonly name: string; readonly bytes: number }
+
+export interface PublishOptions<Answer> {
+  /** Missing: `own`. */
+  readonly as?: WrittenAs;
+  /** Changes a small file on its way, by giving it a `text`. */
+  readonly edit?: (sidecar: Sidecar) => Sidecar;
+  /** A small file that tells of the written ones: into the folder, or beside the single file, where it replaces an older one. */
+  readonly account?: (answer: Answer, files: readonly PublishedFile[]) => Promise<GeneratedFile>;
 }
 
 export interface Published<Answer> {
@@ -37,14 +50,13 @@ export interface Published<Answer> {
  * cancel and kill leave the source and an old target as they were (after a kill, the next run removes the leftovers).
  *
  * @param layouts of the weight files, one for each of `writtenParts`
- * @param edit changes a small file on its way, by giving it a `text`
  * @throws CheckpointError `disk-full`, `target-not-writable`, `target-exists`, `file-changed-while-reading`, `cancelled`,
  *   and what `write` throws
  */
 export async function* publish<Answer>(
-  source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal, as: WrittenAs = 'own',
-  edit: (sidecar: Sidecar) => Sidecar = (sidecar) => sidecar,
+  source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal, options: PublishOptions<Answer> = {},
 ): Job<Published<Answer>> {
+  const { as = 'own', edit = (sidecar) => sidecar, account } = options;
   throwIfCancelled(signal);
   checkSources(source);
   const names = weightNames(source, target, as);
@@ -77,7 +89,9 @@ export async function* publish<Answer>(
       },
     });
     yield { stage: 'sync', done: 0, total: null, unit: 'bytes' };
+    const told = account ? await account(answer, names.map((name, i) => ({ name, bytes: layouts[i].byteLength }))) : null;
     await Promise.all(syncing);
+    if (told && target.kind === 'folder') guarded(target, () => writeFileSync(path.join(staged, told.name), told.text, { flag: 'wx' }));
     if (target.kind === 'folder') guarded(target, () => fillFolder(source, sidecars, target, staged, names, layouts, as));
     for (const { name, isFile } of target.kind === 'folder' ? entriesOf(staged) : []) if (isFile && !names.includes(name)) await syncFile(path.join(staged, name));
     if (target.kind === 'folder') syncFolder(staged);
@@ -85,6 +99,7 @@ export async function* publish<Answer>(
     checkSources(source);
     guarded(target, () => publishStaged(staged, target.path, target.kind, target.replaces));
     done = true;
+    if (target.kind === 'file') guarded(target, () => placeBeside(target, told));
     return { answer, files: names.map((name) => (target.kind === 'file' ? target.path : path.join(target.path, name))), bytes: weightBytes };
   } catch (error) {
     throw asTargetError(error, target);
@@ -95,6 +110,14 @@ export async function* publish<Answer>(
       if (made !== undefined) removeEmpty(parent, made);
     }
   }
+}
+
+/** The account of a single file beside it, in one step; that of an older file of the name goes in any case. */
+function placeBeside(target: Target, told: GeneratedFile | null): void {
+  if (told === null) { rmSync(manifestBeside(target.path), { force: true }); return; }
+  const beside = path.join(path.dirname(target.path), told.name), staged = stagedPath(beside);
+  writeFileSync(staged, told.text, { flag: 'wx' });
+  publishStaged(staged, beside, 'file', true);
 }
 
 /** File names of the weights. One file that goes into a model folder gets the name that loaders look for. */
@@ -141,7 +164,7 @@ function indexText(source: Checkpoint, names: readonly string[], layouts: readon
 function keepForeign(old: string, staged: string): void {
   requireOurs(old);
   for (const entry of readdirSync(old, { withFileTypes: true })) {
-    if (isWeightName(entry.name) || isSidecarName(entry.name) || existsSync(path.join(staged, entry.name))) continue;
+    if (isWeightName(entry.name) || isSidecarName(entry.name) || entry.name === MANIFEST_NAME || existsSync(path.join(staged, entry.name))) continue;
     try {
       linkSync(path.join(old, entry.name), path.join(staged, entry.name));
     } catch {

@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
+import type { GeneratedFile } from '../formats/contract';
 import { isRewritten } from '../formats/written';
 import { layOutLike } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
@@ -14,7 +15,7 @@ import { tensorSource } from '../workers/slices';
 import type { PrunePlan } from './contract';
 import { rawSource, rulesOfStored, segmentsOf } from './maskSegments';
 import { publish, requireSpace } from './publish';
-import type { Stage } from './publish';
+import type { PublishedFile, Stage } from './publish';
 import { writeStructured } from './structured/writeStructured';
 import { percentName, resolveTarget } from './target';
 import type { Target } from './target';
@@ -24,6 +25,8 @@ export interface WriteOptions {
   readonly out: string | null;
   readonly force: boolean;
   readonly io: IoMode;
+  /** The small file that tells what was done, made when the weights are written; missing: none. */
+  readonly account?: (changed: ReadonlyMap<string, number>, files: readonly PublishedFile[]) => Promise<GeneratedFile>;
 }
 
 export interface WrittenCheckpoint {
@@ -64,7 +67,7 @@ export async function* writePruned(model: Model, plan: PrunePlan, options: Write
   if (plan.structure) return yield* writeStructured(model, plan, plan.structure, options, signal);
   const target = prunedTarget(model, plan.method, plan.request.sparsity, options);
   const layouts = checkpoint.files.map((_, file) => layOutLike(checkpoint, file));
-  const { answer: changed, files, bytes } = yield* publish(checkpoint, target, layouts, (stage) => fill(model, plan, layouts, stage, options.io, pool, signal), signal);
+  const { answer: changed, files, bytes } = yield* publish(checkpoint, target, layouts, (stage) => fill(model, plan, layouts, stage, options.io, pool, signal), signal, { account: options.account });
   return { out: target.path, kind: target.kind, files, bytes, changed };
 }
 

@@ -5,7 +5,7 @@ import { CheckpointError } from '../errors';
 import { benchmarkName } from '../evaluation/contract';
 import type { Checkpoint } from '../formats/contract';
 import type { Pattern, Scope } from '../pruning/contract';
-import { patternSparsity } from '../pruning/pattern';
+import { patternKind, patternSparsity } from '../pruning/pattern';
 import { findMethod } from '../pruning/registry';
 import type { Provider } from '../runtime/contract';
 import type { CellSpecification } from './contract';
@@ -52,8 +52,8 @@ export interface SweepRequest {
 export function planCells(request: SweepRequest): CellSpecification[] {
   for (const level of request.levels) if (!(level >= 0 && level <= 1)) throw new CheckpointError('bad-sparsity', { key: 'levels' }, `${level} is not from 0 to 1`);
   if (request.methods.length === 0 || request.benchmarks.length === 0) throw new CheckpointError('usage', {}, 'a sweep needs a method and a benchmark');
-  const groups = request.pattern === 'unstructured' ? null : request.pattern;
-  const asked = groups ? [patternSparsity(groups)] : request.levels;
+  const implied = patternSparsity(request.pattern);
+  const asked = implied === null ? request.levels : [implied];
   const levels = [...new Set(asked)].filter((level) => level > 0).sort((a, b) => a - b);
   const benchmarks = [...new Set(request.benchmarks)];
   const base = {
@@ -65,7 +65,7 @@ export function planCells(request: SweepRequest): CellSpecification[] {
     const method = findMethod(id);
     const scope = request.scope ?? method.defaultScope;
     if (!method.scopes.includes(scope)) throw new CheckpointError('unsupported-scope', { key: scope }, `${id} takes ${method.scopes.join(', ')}`);
-    if (!method.patterns.includes(groups ? 'n:m' : 'unstructured')) throw new CheckpointError('unsupported-pattern', { key: 'pattern' }, `${id} takes ${method.patterns.join(', ')}`);
+    if (!method.patterns.includes(patternKind(request.pattern))) throw new CheckpointError('unsupported-pattern', { key: 'pattern' }, `${id} takes ${method.patterns.join(', ')}`);
     for (const level of levels) for (const benchmark of benchmarks) cells.push({ ...base, method: id, scope, pattern: request.pattern, level, benchmark });
   }
   if (cells.length > MAX_CELLS) throw new CheckpointError('usage', {}, `${cells.length} cells are more than ${MAX_CELLS}`);

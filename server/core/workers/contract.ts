@@ -49,7 +49,9 @@ export type WorkerTask =
   /** Dead rows (output units with only zeros) and groups of four inputs that already hold two zeros. Whole rows only. */
   | { readonly kind: 'structure'; readonly source: SliceSource; readonly orientation: 'out-in' | 'in-out' }
   /** Copies bytes unchanged. */
-  | { readonly kind: 'copy'; readonly source: SliceSource; readonly target: Target };
+  | { readonly kind: 'copy'; readonly source: SliceSource; readonly target: Target }
+  /** SHA-256 of bytes as they are. */
+  | { readonly kind: 'hash'; readonly source: SliceSource };
 
 export interface WorkerAnswers {
   scan: { moments: Moments; histogram: MagnitudeHistogram; above: number | null };
@@ -58,6 +60,7 @@ export interface WorkerAnswers {
   count: { less: number; equal: number };
   structure: Structure;
   copy: { bytes: number };
+  hash: { sha256: string };
 }
 
 /**

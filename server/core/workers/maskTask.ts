@@ -41,6 +41,7 @@ function applier(context: TaskContext, source: SliceSource, rule: TensorRule, ta
     case 'groups':
       if (isKernelFloat(dtype) && rule.of <= MAX_GROUP) return kernelGroups(context, source, dtype, rule, tally);
       return rule.orientation === 'out-in' ? rowGroups(context, source, rule, tally) : columnGroups(context, source, rule, tally);
+    case 'scored': case 'blocks': case 'values': throw new CheckpointError('internal', { file: source.file.path }, `rule ${rule.kind} in a slice`);
   }
 }
 

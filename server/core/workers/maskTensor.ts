@@ -42,6 +42,7 @@ async function split(pool: WorkerPool, source: SliceSource, rule: TensorRule, si
       return { source: slice, rule: { ...rule, ties } };
     });
   }
+  if (rule.kind === 'scored' || rule.kind === 'blocks' || rule.kind === 'values') throw new CheckpointError('internal', { file: source.file.path }, `rule ${rule.kind} cannot be applied yet`);
   // A vector has one output unit whichever way its inputs are said to run.
   const byRow = rule.orientation === 'out-in' || source.shape.length < 2;
   if (byRow) return cutRows(source, 1).map((slice) => ({ source: slice, rule: { ...rule, orientation: 'out-in' } }));

@@ -3,6 +3,7 @@ import { CheckpointError } from '../errors';
 import { loadKernels } from '../kernels/kernels';
 import type { WorkerAnswers, WorkerTask } from './contract';
 import { countTask, refineTask } from './countTask';
+import { hashTask } from './hashTask';
 import { maskTask } from './maskTask';
 import type { FromWorker, ToWorker, WorkerStart } from './messages';
 import { scanTask } from './scanTask';
@@ -18,6 +19,7 @@ function perform(context: TaskContext, task: WorkerTask): WorkerAnswers[WorkerTa
     case 'count': return countTask(context, task.source, task.magnitude);
     case 'structure': return structureTask(context, task.source, task.orientation);
     case 'mask': return maskTask(context, task);
+    case 'hash': return hashTask(context, task.source);
     case 'copy': return withSource(task.source, (bytes) => withTarget(task.target, (writer) => {
       streamWindows(context, task.source, bytes, 1, (length, offset) => writer.write(context.kernels.buffer.subarray(0, length), task.target.at + offset));
       return { bytes: task.source.to - task.source.from };

@@ -35,7 +35,7 @@ export const catalog: Verb<'catalog'> = {
     }
     return {
       formats: formats.map(({ id, title, extensions, writable }) => ({ id, title, summary: `Files named ${extensions.map((extension) => `*${extension}`).join(', ')}.`, extensions: [...extensions], writable })),
-      methods: pruningMethods.map(({ id, title, summary, scopes, defaultScope, patterns, needsCalibration }) => ({ id, title, summary, scopes: [...scopes], defaultScope, patterns: [...patterns], needsCalibration })),
+      methods: pruningMethods.map(({ id, title, summary, scopes, defaultScope, patterns, allocations, needs, parameters, source }) => ({ id, title, summary, scopes: [...scopes], defaultScope, patterns: [...patterns], allocations: [...allocations], needsCalibration: needs !== null, parameters: [...parameters], source })),
       architectures: architectures.map(({ id, title, kind, modelTypes, buildGraph }) => ({ id, title, summary: `model_type ${modelTypes.join(', ')}.`, kind, evaluates: buildGraph !== null })),
       benchmarks: benchmarks.map((benchmark) => ({
         id: benchmark.id, title: benchmark.title, summary: `${benchmark.title}.`, available: locateBenchmark(benchmark, context.dataFolder) !== null, note: benchmark.note,

@@ -14,6 +14,7 @@ import { planPrune } from '../../core/pruning/planPrune';
 import { findMethod } from '../../core/pruning/registry';
 import { prunedTarget, writePruned } from '../../core/pruning/writePruned';
 import type { WrittenCheckpoint } from '../../core/pruning/writePruned';
+import { makeScratch } from '../../core/temporaries';
 import { makePool } from '../../core/workers/pool';
 import type { PruneJson } from '../../protocol/verbs';
 import { numOrNull, problemJson } from '../encode';
@@ -52,13 +53,14 @@ export const prune: Verb<'prune'> = {
     const given = args.text('out');
     const options = { out: given === undefined ? null : path.resolve(context.cwd, given), force: context.force, io: context.io };
     const { path: out } = prunedTarget(model, method.id, request.sparsity, options);
-    const pool = makePool({ threads: context.threads });
+    const pool = makePool({ threads: context.threads }), scratch = makeScratch(path.dirname(out));
     try {
-      const plan = yield* planPrune(model, method.id, request, pool, { io: context.io }, context.signal);
+      const plan = yield* planPrune(model, method.id, request, pool, { io: context.io, scratch }, context.signal);
       const written = yield* writePruned(model, plan, { ...options, out }, pool, context.signal);
       return pruneJson(model, plan, written, (performance.now() - started) / 1000);
     } finally {
       await pool.close();
+      scratch.remove();
     }
   },
   text: pruneText,
@@ -68,7 +70,7 @@ export const prune: Verb<'prune'> = {
 export function pruneRequest(args: Arguments, method: PruningMethod): PruneRequest {
   const pattern: Pattern = parsePattern(args.text('pattern') ?? 'unstructured');
   const given = args.number('sparsity', 0, 1);
-  const implied = pattern === 'unstructured' ? undefined : patternSparsity(pattern);
+  const implied = patternSparsity(pattern) ?? undefined;
   if (given === undefined && implied === undefined) throw usage('--sparsity is missing: a number from 0 to 1, e.g. --sparsity 0.5 (an N:M --pattern implies it)');
   if (given !== undefined && implied !== undefined && Math.abs(given - implied) > 1e-9) {
     throw usage(`--pattern ${patternText(pattern)} implies --sparsity ${implied}; leave --sparsity out, or use the pattern unstructured`);
@@ -83,7 +85,7 @@ export function pruneRequest(args: Arguments, method: PruningMethod): PruneReque
 
 function refuseCalibration(args: Arguments, method: PruningMethod): void {
   const asked = ['calibration', 'calibration-samples', 'calibration-length'].find((flag) => args.has(flag));
-  if (asked !== undefined && !method.needsCalibration) throw usage(`--${asked} is for methods that need calibration; ${method.id} needs none`);
+  if (asked !== undefined && method.needs === null) throw usage(`--${asked} is for methods that need calibration; ${method.id} needs none`);
 }
 
 /** What `prune --json` prints. */

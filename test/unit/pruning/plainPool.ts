@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
-import type { TensorRule } from '../../../server/core/pruning/contract';
+import type { MagnitudeRule } from '../../../server/core/pruning/contract';
 import type { SliceSource, WorkerAnswers, WorkerPool, WorkerTask } from '../../../server/core/workers/contract';
 import { codeValues } from '../../../server/core/kernels/codes';
 import { decodeInto } from '../../../server/core/tensor/decode';
@@ -32,14 +32,14 @@ function answer(task: WorkerTask): WorkerAnswers[WorkerTask['kind']] {
     }
     case 'mask': {
       if (task.columns) throw new Error('whole tensors only');
-      const before = magnitudesOf(task.source, bytes), chosen = select(before, task.source.shape, task.rule), size = dtypes[task.source.dtype].bits / 8;
+      const before = magnitudesOf(task.source, bytes), chosen = select(before, task.source.shape, task.rule as MagnitudeRule), size = dtypes[task.source.dtype].bits / 8;
       for (const i of chosen) bytes.fill(0, i * size, (i + 1) * size);
       write(task.target, bytes);
       const zeros = (w: Float64Array): number => w.filter((x) => x === 0).length;
       const zerosBefore = zeros(before), zerosAfter = zeros(magnitudesOf(task.source, bytes));
       return { zerosBefore, zerosAfter, changed: zerosAfter - zerosBefore };
     }
-    case 'structure': throw new Error('not needed here');
+    case 'structure': case 'hash': throw new Error('not needed here');
   }
 }
 
@@ -69,7 +69,7 @@ function scan(source: SliceSource, w: Float64Array): WorkerAnswers['scan'] {
 }
 
 /** Positions that a rule selects, by sorting. */
-function select(w: Float64Array, shape: readonly number[], rule: TensorRule): number[] {
+function select(w: Float64Array, shape: readonly number[], rule: MagnitudeRule): number[] {
   const smallest = (positions: number[], count: number): number[] => positions.filter((i) => !Number.isNaN(w[i])).sort((a, b) => w[a] - w[b] || a - b).slice(0, count);
   if (rule.kind === 'cut') {
     const all = Array.from(w.keys());

@@ -15,7 +15,8 @@ export async function* writeStructured(model: Model, plan: PrunePlan, structure:
   const suffix = `${plan.method}-${percentName(plan.request.sparsity)}`;
   const target = resolveTarget(model.checkpoint, { out: options.out, force: options.force, suffix, as: 'safetensors' });
   if (target.kind === 'file') throw new CheckpointError('usage', { file: target.path }, `--out must be a folder: ${plan.method} changes config.json too`);
-  const { files, bytes } = yield* writeValues(structure.shrunk, target, { io: options.io, dtype: null, anew: true },
+  const changed = new Map(plan.tensors.map(({ name, zerosAfter }) => [name, zerosAfter])), { account } = options;
+  const { files, bytes } = yield* writeValues(structure.shrunk, target, { io: options.io, dtype: null, anew: true, ...(account && { account: (written) => account(changed, written) }) },
     (sidecar) => (sidecar.name === 'config.json' ? withText(sidecar, structure.shrunk.config) : sidecar), signal);
-  return { out: target.path, kind: target.kind, files, bytes, changed: new Map(plan.tensors.map(({ name, zerosAfter }) => [name, zerosAfter])) };
+  return { out: target.path, kind: target.kind, files, bytes, changed };
 }
