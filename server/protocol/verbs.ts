@@ -71,7 +71,42 @@ export interface PruneJson {
   selected: number;
   changed: number;
   prunedParameters: number;
-  tensors: { name: string; sparsityBefore: number | null; sparsityAfter: number | null; changed: number }[];
+  tensors: { name: string; parameters: number; layer: number | null; stack?: 'encoder' | 'decoder'; sparsityBefore: number | null; sparsityAfter: number | null; changed: number }[];
+  /** How the weights are stored: `dense`, `bitmask` or `24-bitmask`. */
+  format: string;
+  bytes: number;
+  seconds: number;
+  /** Path of the manifest beside the output. */
+  manifest: string | null;
+  /** Path of the written masks, null when none were asked for. */
+  masks: string | null;
+  /** Nothing was written: `out`, `bytes` and `changed` are what pruning would give, `needs` what it would take. */
+  dryRun: boolean;
+  needs?: PruneNeedsJson;
+  problems: ProblemJson[];
+}
+
+/** What a pruning would take. */
+export interface PruneNeedsJson {
+  diskBytes: number;
+  freeDiskBytes: number;
+  /** Besides what the program has when it idles. */
+  memoryBytes: number;
+  /** About; planning, which a pruning does again, and writing at the assumed speed. */
+  seconds: number;
+  planSeconds: number;
+  assumedBytesPerSecond: number;
+}
+
+export interface ApplyJson {
+  out: string;
+  masks: string;
+  /** Weights that the masks cover, and how many of them they zero. */
+  maskedParameters: number;
+  prunedParameters: number;
+  /** Newly zeroed. */
+  changed: number;
+  tensors: { name: string; parameters: number; sparsityBefore: number | null; sparsityAfter: number | null; changed: number }[];
   bytes: number;
   seconds: number;
   problems: ProblemJson[];

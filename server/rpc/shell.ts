@@ -58,7 +58,7 @@ function contextOf(args: Arguments, streams: ShellStreams): VerbContext {
 
 /** The path of what a verb wrote, for the progress file's last line. */
 const outOf = (output: unknown, cwd: string): string | null =>
-  typeof output === 'object' && output !== null && 'out' in output && typeof output.out === 'string' ? path.resolve(cwd, output.out) : null;
+  typeof output === 'object' && output !== null && 'out' in output && typeof output.out === 'string' && !('dryRun' in output && output.dryRun === true) ? path.resolve(cwd, output.out) : null;
 
 async function runVerb(entry: VerbEntry, words: readonly string[], streams: ShellStreams): Promise<ExitCode> {
   const verb = await entry.load();
@@ -84,7 +84,7 @@ async function runVerb(entry: VerbEntry, words: readonly string[], streams: Shel
     });
     bar.end();
     file.end({ state: 'done', out: outOf(output, streams.cwd), message: null });
-    await print(streams.stdout, args.has('json') ? `${encodeJson(output)}\n` : verb.text(output).replace(/\n*$/, '\n'));
+    await print(streams.stdout, args.has('json') ? `${encodeJson(output)}\n` : verb.text(output, context).replace(/\n*$/, '\n'));
     return 0;
   } catch (thrown) {
     bar.end();

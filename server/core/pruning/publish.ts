@@ -184,12 +184,17 @@ function checkSources(source: Checkpoint): void {
   }
 }
 
-/** Checks the free space where the target goes. @throws CheckpointError `disk-full` with the numbers, before a byte is written */
-export function requireSpace(target: Target, bytes: number): void {
-  let folder = path.dirname(target.path);
+/** Free bytes where a target would lie, and the folder that was asked. */
+export function freeSpaceAt(target: string): { readonly free: number; readonly folder: string } {
+  let folder = path.dirname(target);
   while (!existsSync(folder) && path.dirname(folder) !== folder) folder = path.dirname(folder);
   const { bavail, bsize } = statfsSync(folder);
-  const free = bavail * bsize;
+  return { free: bavail * bsize, folder };
+}
+
+/** Checks the free space where the target goes. @throws CheckpointError `disk-full` with the numbers, before a byte is written */
+export function requireSpace(target: Target, bytes: number): void {
+  const { free, folder } = freeSpaceAt(target.path);
   if (free < bytes) throw new CheckpointError('disk-full', { file: target.path }, `needs ${bytes} bytes, ${free} are free in ${folder}`);
 }
 

@@ -4,6 +4,7 @@ import { loadKernels } from '../kernels/kernels';
 import type { WorkerAnswers, WorkerTask } from './contract';
 import { countTask, refineTask } from './countTask';
 import { hashTask } from './hashTask';
+import { eliminateTask, sweepTask } from './denseTask';
 import { maskTask } from './maskTask';
 import type { FromWorker, ToWorker, WorkerStart } from './messages';
 import { scanTask } from './scanTask';
@@ -20,6 +21,8 @@ function perform(context: TaskContext, task: WorkerTask): WorkerAnswers[WorkerTa
     case 'structure': return structureTask(context, task.source, task.orientation);
     case 'mask': return maskTask(context, task);
     case 'hash': return hashTask(context, task.source);
+    case 'eliminate': return eliminateTask(context, task);
+    case 'sweep': return sweepTask(context, task);
     case 'copy': return withSource(task.source, (bytes) => withTarget(task.target, (writer) => {
       streamWindows(context, task.source, bytes, 1, (length, offset) => writer.write(context.kernels.buffer.subarray(0, length), task.target.at + offset));
       return { bytes: task.source.to - task.source.from };

@@ -1,39 +1,30 @@
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CheckpointError } from '../../core/errors';
-import type { Problem } from '../../core/errors';
-import { formatOf } from '../../core/formats/registry';
-import { isRewritten } from '../../core/formats/written';
+import { version } from '../../../package.json';
 import type { Checkpoint } from '../../core/formats/contract';
-import type { Model } from '../../core/models/contract';
-import { countedAsParameters } from '../../core/models/counting';
+import { CheckpointError } from '../../core/errors';
 import { openModel } from '../../core/models/openModel';
-import { scopes } from '../../core/pruning/contract';
-import type { Pattern, PrunePlan, PruneRequest, PruningMethod, Scope } from '../../core/pruning/contract';
-import { parsePattern, patternSparsity, patternText } from '../../core/pruning/pattern';
+import type { PrunePlan, PruneRequest } from '../../core/pruning/contract';
+import { hashFiles, manifestFile, readManifest, requireSameSource, type PruneManifest } from '../../core/pruning/manifest';
 import { planPrune } from '../../core/pruning/planPrune';
+import { freeSpaceAt } from '../../core/pruning/publish';
 import { findMethod } from '../../core/pruning/registry';
 import { prunedTarget, writePruned } from '../../core/pruning/writePruned';
-import type { WrittenCheckpoint } from '../../core/pruning/writePruned';
 import { makeScratch } from '../../core/temporaries';
+import { BUFFER, BUFFER_BYTES } from '../../core/kernels/layout';
 import { makePool } from '../../core/workers/pool';
-import type { PruneJson } from '../../protocol/verbs';
-import { numOrNull, problemJson } from '../encode';
-import { formatBytes, printable } from '../progressBar';
-import { sentenceOf } from '../sentences';
-import { percent, shortNumber, table } from '../table';
-import type { Arguments, Verb } from './contract';
+import type { PruneNeedsJson } from '../../protocol/verbs';
+import { pruneJson, pruneText, writtenOtherwise } from '../pruneOutput';
+import { pruneRequest } from '../pruneRequest';
+import type { Arguments, Verb, VerbContext } from './contract';
 import { selectionFlags } from './flags';
-
-const MAX_SEED = 2 ** 32 - 1;
-/** Tensors listed one by one in the text; --json has all. */
-const MAX_ROWS = 400;
 
 const usage = (detail: string): CheckpointError => new CheckpointError('usage', {}, detail);
 
 /** `winnow prune`: writes a copy of the checkpoint in which the chosen weights are zero. */
 export const prune: Verb<'prune'> = {
   name: 'prune',
-  usage: 'CHECKPOINT --sparsity S [--pattern N:M] [--out PATH]',
+  usage: 'CHECKPOINT --sparsity S [--pattern N:M] [--out PATH] | --from-manifest FILE [CHECKPOINT] [--out PATH]',
   summary: 'Write a copy of a checkpoint with exactly the asked fraction of its prunable weights zero.',
   flags: [
     { name: 'sparsity', value: 'S', help: 'fraction of the weights in scope that is zero afterwards, 0 to 1' },
@@ -41,105 +32,85 @@ export const prune: Verb<'prune'> = {
     ...selectionFlags,
     { name: 'out', value: 'PATH', help: 'a folder, or a file ending in .safetensors (default: NAME-METHOD-PERCENT beside the source)' },
     { name: 'seed', value: 'N', help: 'for methods that draw (default: 0)' },
+    { name: 'from-manifest', value: 'FILE', help: 'prune as a manifest says (winnow-manifest.json of an earlier output): the same bytes again' },
+    { name: 'dry-run', value: null, help: 'say what would change and what it takes; write nothing' },
   ],
-  positional: [1, 1],
+  positional: [0, 1],
 
   async *run(args, context) {
     const started = performance.now();
-    const method = findMethod(args.text('method') ?? 'magnitude');
-    const request = pruneRequest(args, method);
-    refuseCalibration(args, method);
-    const model = openModel(path.resolve(context.cwd, args.positional[0]));
+    const { checkpoint, methodId, request, manifest } = wishOf(args, context);
+    const model = openModel(checkpoint), dry = args.has('dry-run');
     const given = args.text('out');
     const options = { out: given === undefined ? null : path.resolve(context.cwd, given), force: context.force, io: context.io };
-    const { path: out } = prunedTarget(model, method.id, request.sparsity, options);
-    const pool = makePool({ threads: context.threads }), scratch = makeScratch(path.dirname(out));
+    const target = prunedTarget(model, methodId, request.sparsity, options);
+    const pool = makePool({ threads: context.threads }), hasher = makePool({ threads: 1 });
+    const scratch = makeScratch(dry ? tmpdir() : path.dirname(target.path));
     try {
-      const plan = yield* planPrune(model, method.id, request, pool, { io: context.io, scratch }, context.signal);
-      const written = yield* writePruned(model, plan, { ...options, out }, pool, context.signal);
-      return pruneJson(model, plan, written, (performance.now() - started) / 1000);
+      // Beside all the rest: most of the time the rest waits for the disk.
+      const hashing = dry && !manifest ? Promise.resolve([]) : hashFiles(model.checkpoint, hasher, context.io, context.signal);
+      hashing.catch(() => {});
+      if (manifest) requireSameSource(manifest, model.checkpoint, await hashing);
+      const plan = yield* planPrune(model, methodId, request, pool, { io: context.io, scratch }, context.signal);
+      if (manifest) requireSameCalibration(manifest, plan);
+      if (dry) {
+        const needs = needsOf(model.checkpoint, target.path, context.threads, (performance.now() - started) / 1000);
+        return pruneJson(model, plan, { out: target.path, format: 'dense', bytes: needs.diskBytes, seconds: needs.planSeconds, manifest: null, masks: null, needs, problems: writtenOtherwise(model) });
+      }
+      let told = '';
+      const written = yield* writePruned(model, plan, {
+        ...options, out: target.path,
+        account: async (changed, files) => {
+          const file = manifestFile({
+            winnow: version, source: { path: model.checkpoint.path, format: model.checkpoint.format, files: await hashing },
+            method: methodId, request, calibration: plan.calibration ?? null, scopeParameters: plan.scopeParameters, selected: plan.selected, threshold: plan.threshold,
+            tensors: plan.tensors.map((tensor) => ({ ...tensor, changed: changed.get(tensor.name) ?? 0 })), output: { format: 'dense', files },
+          }, target);
+          told = path.join(target.kind === 'folder' ? target.path : path.dirname(target.path), file.name);
+          return file;
+        },
+      }, pool, context.signal);
+      return pruneJson(model, plan, { ...written, format: 'dense', seconds: (performance.now() - started) / 1000, manifest: told, masks: null, problems: writtenOtherwise(model) });
     } finally {
-      await pool.close();
+      await Promise.all([pool.close(), hasher.close()]);
       scratch.remove();
     }
   },
-  text: pruneText,
+  text: (output, how) => pruneText(output, how?.verbose ?? false),
 };
 
-/** What the flags ask of a method. @throws CheckpointError `usage`, `unsupported-pattern` */
-export function pruneRequest(args: Arguments, method: PruningMethod): PruneRequest {
-  const pattern: Pattern = parsePattern(args.text('pattern') ?? 'unstructured');
-  const given = args.number('sparsity', 0, 1);
-  const implied = patternSparsity(pattern) ?? undefined;
-  if (given === undefined && implied === undefined) throw usage('--sparsity is missing: a number from 0 to 1, e.g. --sparsity 0.5 (an N:M --pattern implies it)');
-  if (given !== undefined && implied !== undefined && Math.abs(given - implied) > 1e-9) {
-    throw usage(`--pattern ${patternText(pattern)} implies --sparsity ${implied}; leave --sparsity out, or use the pattern unstructured`);
+interface PruneWish { readonly checkpoint: string; readonly methodId: string; readonly request: PruneRequest; readonly manifest: PruneManifest | null }
+
+/** Flags that a manifest answers. */
+const settled = ['sparsity', 'method', 'seed', ...selectionFlags.map(({ name }) => name)];
+
+function wishOf(args: Arguments, context: VerbContext): PruneWish {
+  const file = args.text('from-manifest'), word = args.positional[0];
+  if (file === undefined) {
+    if (word === undefined) throw usage('a word is missing: the CHECKPOINT to prune');
+    const method = findMethod(args.text('method') ?? 'magnitude');
+    return { checkpoint: path.resolve(context.cwd, word), methodId: method.id, request: pruneRequest(args, method), manifest: null };
   }
-  const scope = args.text('scope') ?? method.defaultScope;
-  if (!scopes.includes(scope as Scope)) throw usage(`--scope takes ${scopes.join(', ')}, not \`${scope}\``);
+  const twice = settled.find((flag) => args.has(flag));
+  if (twice !== undefined) throw usage(`--${twice} stands in the manifest; leave it out, or leave --from-manifest out`);
+  const manifest = readManifest(path.resolve(context.cwd, file));
+  return { checkpoint: word === undefined ? manifest.source.path : path.resolve(context.cwd, word), methodId: manifest.method, request: manifest.request, manifest };
+}
+
+/** @throws CheckpointError `source-differs` when the calibration read another text than then */
+function requireSameCalibration({ calibration }: PruneManifest, plan: PrunePlan): void {
+  const now = plan.calibration?.textSha256, then = calibration?.textSha256;
+  if (then !== now) throw new CheckpointError('source-differs', { file: plan.calibration?.text ?? calibration?.text }, `calibration text: SHA-256 ${then?.slice(0, 12) ?? 'none'}… then, ${now?.slice(0, 12) ?? 'none'}… now`);
+}
+
+/** What an SSD of a laptop writes for long. */
+const ASSUMED_BYTES_PER_SECOND = 500e6;
+
+/** What pruning would take, from sizes; the plan is made again. */
+function needsOf(checkpoint: Checkpoint, out: string, threads: number, planSeconds: number): PruneNeedsJson {
+  const diskBytes = checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0);
   return {
-    sparsity: implied ?? given!, scope: scope as Scope, pattern,
-    include: args.many('include'), exclude: args.many('exclude'), seed: args.integer('seed', 0, MAX_SEED) ?? 0,
+    diskBytes, freeDiskBytes: freeSpaceAt(out).free, memoryBytes: (threads + 1) * (BUFFER + BUFFER_BYTES), planSeconds,
+    seconds: planSeconds + diskBytes / ASSUMED_BYTES_PER_SECOND, assumedBytesPerSecond: ASSUMED_BYTES_PER_SECOND,
   };
-}
-
-function refuseCalibration(args: Arguments, method: PruningMethod): void {
-  const asked = ['calibration', 'calibration-samples', 'calibration-length'].find((flag) => args.has(flag));
-  if (asked !== undefined && method.needs === null) throw usage(`--${asked} is for methods that need calibration; ${method.id} needs none`);
-}
-
-/** What `prune --json` prints. */
-function pruneJson(model: Model, plan: PrunePlan, written: WrittenCheckpoint, seconds: number): PruneJson {
-  const counted = countedAsParameters(model);
-  const parameters = model.checkpoint.tensors.reduce((sum, tensor, i) => sum + (counted[i] ? tensor.elements : 0), 0);
-  const pruned = plan.tensors.reduce((sum, tensor) => sum + tensor.zerosAfter, 0);
-  const fraction = (part: number, whole: number): number | null => (whole > 0 ? part / whole : null);
-  return {
-    out: written.out,
-    method: plan.method,
-    scope: plan.request.scope,
-    pattern: patternText(plan.request.pattern),
-    target: plan.request.sparsity,
-    achieved: fraction(pruned, plan.scopeParameters),
-    achievedTotal: fraction(pruned, parameters),
-    threshold: numOrNull(plan.threshold),
-    scopeParameters: plan.scopeParameters,
-    selected: plan.selected,
-    changed: [...written.changed.values()].reduce((sum, changed) => sum + changed, 0),
-    prunedParameters: pruned,
-    tensors: plan.tensors.map(({ name, elements, zerosBefore, zerosAfter }) => ({
-      name, sparsityBefore: fraction(zerosBefore, elements), sparsityAfter: fraction(zerosAfter, elements), changed: written.changed.get(name) ?? 0,
-    })),
-    bytes: written.bytes,
-    seconds,
-    problems: [...model.problems, ...plan.problems, ...writtenOtherwise(model)].map(problemJson),
-  };
-}
-
-/** Formats that are only read are written as safetensors, and that is said. */
-const writtenOtherwise = ({ checkpoint }: Model): Problem[] => (isRewritten(checkpoint)
-  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `${formatOf(checkpoint.format).title} is read, not written; ${writtenChanges(checkpoint)}` }] : []);
-
-function pruneText(output: PruneJson): string {
-  const count = (value: number): string => value.toLocaleString('en');
-  const shown = output.tensors.slice(0, MAX_ROWS);
-  const lines = [
-    `${output.method}, scope ${output.scope}, ${output.pattern}, target ${percent(output.target)}${output.threshold === null ? '' : `, largest selected |w| ${shortNumber(output.threshold)}`}`,
-    `${count(output.prunedParameters)} of ${count(output.scopeParameters)} weights in scope are zero now: ${percent(output.achieved)} of the scope, ${percent(output.achievedTotal)} of all parameters; ${count(output.changed)} newly zeroed`,
-    `written in ${output.seconds.toFixed(1)} s: ${printable(output.out)} (${formatBytes(output.bytes)}; zeros do not make a dense file smaller)`,
-    '',
-    table(
-      [{ title: 'tensor', align: 'left' }, { title: 'before', align: 'right' }, { title: 'after', align: 'right' }, { title: 'changed', align: 'right' }],
-      shown.map((tensor) => [printable(tensor.name), percent(tensor.sparsityBefore), percent(tensor.sparsityAfter), count(tensor.changed)]),
-    ),
-  ];
-  if (shown.length < output.tensors.length) lines.push(`... and ${output.tensors.length - shown.length} more (--json has all)`);
-  if (output.problems.length > 0) lines.push('', ...output.problems.map((problem) => `! ${sentenceOf(problem as Problem)}`));
-  return lines.join('\n');
-}
-
-/** What a person finds changed in the copy. */
-function writtenChanges({ tensors }: Checkpoint): string {
-  const changes = [tensors.some(({ storedName }) => storedName !== undefined) ? 'tensors have the names that transformers uses' : '', tensors.some(({ storedDtype }) => storedDtype !== undefined) ? 'quantised weights are written as they decode' : ''].filter(Boolean);
-  return changes.length === 0 ? 'names, shapes and dtypes stay' : changes.join(', ');
 }

@@ -9,13 +9,14 @@ import { dtypes } from '../../../server/core/tensor/dtype';
 export const plainPool: WorkerPool = {
   threads: 1,
   async run<T extends WorkerTask>(task: T, _signal?: AbortSignal, onBytes?: (bytes: number) => void): Promise<WorkerAnswers[T['kind']]> {
-    onBytes?.(task.source.to - task.source.from);
+    if ('source' in task) onBytes?.(task.source.to - task.source.from);
     return answer(task) as WorkerAnswers[T['kind']];
   },
   close: () => Promise.resolve(),
 };
 
 function answer(task: WorkerTask): WorkerAnswers[WorkerTask['kind']] {
+  if (!('source' in task)) throw new Error(`${task.kind} has no referee here`);
   const bytes = Uint8Array.from(readFileSync(task.source.file.realPath).subarray(task.source.from, task.source.to));
   switch (task.kind) {
     case 'copy': write(task.target, bytes); return { bytes: bytes.length };

@@ -97,7 +97,7 @@ test('a folder gets the weights, the index and the small files of the model, and
   const { code, json, err } = await winnow(['prune', model, '--sparsity', '0.5']);
   assert.equal(code, 0, err);
   const out = (json as PruneJson).out;
-  assert.deepEqual(readdirSync(out).sort(), ['config.json', 'model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors', 'model.safetensors.index.json', 'tokenizer.json']);
+  assert.deepEqual(readdirSync(out).sort(), ['config.json', 'model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors', 'model.safetensors.index.json', 'tokenizer.json', 'winnow-manifest.json']);
   assert.deepEqual({ ...snapshot(model), 'pytorch_model.bin': undefined }, { ...before, 'pytorch_model.bin': undefined });
   assert.equal(openCheckpoint(out).tensors.length, 2);
   assert.deepEqual(openCheckpoint(out).problems, [], 'the total in the index is right now');
@@ -110,7 +110,7 @@ test('--force replaces an old output, keeps what a person put beside it, and ref
   for (const stale of ['model-00001-of-00002.safetensors', 'model.safetensors.index.json', 'vocab.json', 'config.json']) writeFileSync(path.join(out, stale), 'stale');
   const { code, err } = await winnow(['prune', model, '--sparsity', '0.5', '--out', out, '--force']);
   assert.equal(code, 0, err);
-  assert.deepEqual(readdirSync(out).sort(), ['config.json', 'mine.txt', 'model.safetensors', 'tokenizer.json']);
+  assert.deepEqual(readdirSync(out).sort(), ['config.json', 'mine.txt', 'model.safetensors', 'tokenizer.json', 'winnow-manifest.json']);
   assert.equal(openCheckpoint(out).config?.model_type, 'llama');
 
   mkdirSync(path.join(out, 'runs'));

@@ -1,0 +1,32 @@
+import { CheckpointError } from '../core/errors';
+import { scopes } from '../core/pruning/contract';
+import type { Pattern, PruneRequest, PruningMethod, Scope } from '../core/pruning/contract';
+import { parsePattern, patternSparsity, patternText } from '../core/pruning/pattern';
+import type { Arguments } from './verbs/contract';
+
+const MAX_SEED = 2 ** 32 - 1;
+
+const usage = (detail: string): CheckpointError => new CheckpointError('usage', {}, detail);
+
+/** What the flags ask of a method. @throws CheckpointError `usage`, `unsupported-pattern` */
+export function pruneRequest(args: Arguments, method: PruningMethod): PruneRequest {
+  const pattern: Pattern = parsePattern(args.text('pattern') ?? 'unstructured');
+  const given = args.number('sparsity', 0, 1);
+  const implied = patternSparsity(pattern) ?? undefined;
+  if (given === undefined && implied === undefined) throw usage('--sparsity is missing: a number from 0 to 1, e.g. --sparsity 0.5 (an N:M --pattern implies it)');
+  if (given !== undefined && implied !== undefined && Math.abs(given - implied) > 1e-9) {
+    throw usage(`--pattern ${patternText(pattern)} implies --sparsity ${implied}; leave --sparsity out, or use the pattern unstructured`);
+  }
+  const scope = args.text('scope') ?? method.defaultScope;
+  if (!scopes.includes(scope as Scope)) throw usage(`--scope takes ${scopes.join(', ')}, not \`${scope}\``);
+  refuseCalibration(args, method);
+  return {
+    sparsity: implied ?? given!, scope: scope as Scope, pattern,
+    include: args.many('include'), exclude: args.many('exclude'), seed: args.integer('seed', 0, MAX_SEED) ?? 0,
+  };
+}
+
+function refuseCalibration(args: Arguments, method: PruningMethod): void {
+  const asked = ['calibration', 'calibration-samples', 'calibration-length'].find((flag) => args.has(flag));
+  if (asked !== undefined && method.needs === null) throw usage(`--${asked} is for methods that need calibration; ${method.id} needs none`);
+}
