@@ -83,6 +83,8 @@ export interface PruneJson {
   /** Nothing was written: `out`, `bytes` and `changed` are what pruning would give, `needs` what it would take. */
   dryRun: boolean;
   needs?: PruneNeedsJson;
+  /** What a structured method takes out; its counts of weights are of those that are gone, not zero. `kept` are numbers of units, from 0. */
+  structure?: { unit: 'heads' | 'neurons' | 'layers'; parameters: number; blocks: { block: string; of: number; kept: number[] }[] };
   problems: ProblemJson[];
 }
 

@@ -64,6 +64,7 @@ export function pruneJson(model: Model, plan: PrunePlan, outcome: PruneOutcome):
     masks: outcome.masks,
     dryRun: outcome.needs !== undefined,
     ...(outcome.needs && { needs: outcome.needs }),
+    ...(plan.structure && { structure: { unit: plan.structure.unit, parameters: parameters - pruned, blocks: plan.structure.kept.map(({ block, of, units }) => ({ block, of, kept: [...units] })) } }),
     problems: [...model.problems, ...plan.problems, ...outcome.problems].map(problemJson),
   };
 }
@@ -84,10 +85,11 @@ const count = (value: number): string => value.toLocaleString('en');
 
 /** What a person reads of a pruning, done or planned. */
 export function pruneText(output: PruneJson, verbose: boolean): string {
-  const will = output.dryRun ? 'would be zero' : 'are zero now';
+  const will = output.structure ? (output.dryRun ? 'would be taken out' : 'are gone') : output.dryRun ? 'would be zero' : 'are zero now';
   const lines = [
     `${output.method}, scope ${output.scope}, ${output.pattern}, target ${percent(output.target)}${output.threshold === null ? '' : `, largest selected |w| ${shortNumber(output.threshold)}`}`,
-    `${count(output.prunedParameters)} of ${count(output.scopeParameters)} weights in scope ${will}: ${percent(output.achieved)} of the scope, ${percent(output.achievedTotal)} of all parameters; ${count(output.changed)} newly zeroed`,
+    `${count(output.prunedParameters)} of ${count(output.scopeParameters)} weights in scope ${will}: ${percent(output.achieved)} of the scope, ${percent(output.achievedTotal)} of all parameters; ${output.structure ? `${shortCount(output.structure.parameters)} parameters ${output.dryRun ? 'would be' : 'are'} left` : `${count(output.changed)} newly zeroed`}`,
+    ...structureLines(output),
     ...(output.needs ? needsLines(output, output.needs) : writtenLines(output)),
     '', ...layerLines(output), ...tensorLines(output, verbose),
   ];
@@ -95,8 +97,17 @@ export function pruneText(output: PruneJson, verbose: boolean): string {
   return lines.join('\n');
 }
 
+/** How many units every block keeps; which of them is in --json. */
+function structureLines({ structure }: PruneJson): string[] {
+  if (!structure) return [];
+  const kept = new Map<string, string[]>();
+  for (const { block, of, kept: units } of structure.blocks) kept.set(`${units.length} of ${of}`, [...(kept.get(`${units.length} of ${of}`) ?? []), block]);
+  const where = (blocks: readonly string[]): string => (structure.unit === 'layers' ? (blocks[0] === 'all' ? '' : ` (${blocks.join(', ')})`) : kept.size === 1 ? ' in every block' : ` in ${blocks.join(', ')}`);
+  return [...kept].map(([numbers, blocks]) => `${structure.unit} kept: ${numbers}${where(blocks)}`);
+}
+
 function writtenLines(output: PruneJson): string[] {
-  const size = output.format === 'dense' ? '; zeros do not make a dense file smaller' : `, ${output.format}`;
+  const size = output.structure ? '' : output.format === 'dense' ? '; zeros do not make a dense file smaller' : `, ${output.format}`;
   return [
     `written in ${output.seconds.toFixed(1)} s: ${printable(output.out)} (${formatBytes(output.bytes)}${size})`,
     ...(output.masks === null ? [] : [`masks: ${printable(output.masks)}`]),
