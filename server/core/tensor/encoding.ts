@@ -28,7 +28,12 @@ export type EncodingStep =
   | { readonly kind: 'protobuf'; readonly field: number; readonly wire: 'varint' | 'fixed32' | 'fixed64'; readonly itemBytes: number; readonly decodedBytes: number }
   /** Integers of 2 or 4 bits, low bits first, as one byte each. */
   | { readonly kind: 'packed'; readonly bits: 2 | 4; readonly signed: boolean; readonly items: number }
-  | ScoreStep;
+  | ScoreStep
+  /**
+   * Means of |w| over blocks of the last two axes (`height` x `width` as stored), F32: (matrices, block rows, block columns). Blocks at the
+   * ends may be smaller. Zero exactly where the whole block is zero, NaN where one of it is NaN.
+   */
+  | { readonly kind: 'blockMeans'; readonly dtype: DType; readonly height: number; readonly width: number; readonly blockHeight: number; readonly blockWidth: number };
 
 /**
  * Weights of `dtype` as pruning scores, F32, as many items: the score's size with the weight's sign. Zero exactly where the weight is zero
