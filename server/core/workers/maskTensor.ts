@@ -41,7 +41,7 @@ async function split(pool: WorkerPool, source: SliceSource, rule: TensorRule, si
     case 'values': return cut(source).map((slice) => ({
       source: slice, rule: { ...rule, values: { ...rule.values, from: rule.values.from + slice.from - source.from, byteLength: slice.to - slice.from } },
     }));
-    default: return splitMagnitudes(pool, source, rule, signal);
+    case 'cut': case 'rows': case 'groups': return splitMagnitudes(pool, source, rule, signal);
   }
 }
 
