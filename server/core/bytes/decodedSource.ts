@@ -1,6 +1,7 @@
 import type { EncodedBytes, EncodingStep } from '../tensor/encoding';
 import type { TensorInfo } from '../tensor/tensorInfo';
 import type { ByteSource, IoMode } from './byteSource';
+import { blockMeans } from './decoders/blockMeans';
 import { ggml } from './decoders/ggml';
 import { inflated } from './decoders/inflated';
 import { masked } from './decoders/masked';
@@ -63,6 +64,7 @@ function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: Fi
     case 'packed': return packed(source, step);
     case 'select': return selected(source, step);
     case 'score': return scored(source, step);
+    case 'blockMeans': return blockMeans(source, step);
   }
 }
 

@@ -30,7 +30,12 @@ export type EncodingStep =
   | { readonly kind: 'packed'; readonly bits: 2 | 4; readonly signed: boolean; readonly items: number }
   /** Items (outer, length, inner) of which only `kept` of the middle axis remain, in their order. */
   | { readonly kind: 'select'; readonly itemBytes: number; readonly outer: number; readonly length: number; readonly inner: number; readonly kept: Uint32Array }
-  | ScoreStep;
+  | ScoreStep
+  /**
+   * Means of |w| over blocks of the last two axes (`height` x `width` as stored), F32: (matrices, block rows, block columns). Blocks at the
+   * ends may be smaller. Zero exactly where the whole block is zero, NaN where one of it is NaN.
+   */
+  | { readonly kind: 'blockMeans'; readonly dtype: DType; readonly height: number; readonly width: number; readonly blockHeight: number; readonly blockWidth: number };
 
 /**
  * Weights of `dtype` as pruning scores, F32, as many items: the score's size with the weight's sign. Zero exactly where the weight is zero

@@ -35,7 +35,7 @@ function answer(task: WorkerTask): WorkerAnswers[WorkerTask['kind']] {
       if (task.columns) throw new Error('whole tensors only');
       const before = magnitudesOf(task.source, bytes), chosen = select(before, task.source.shape, task.rule as MagnitudeRule), size = dtypes[task.source.dtype].bits / 8;
       for (const i of chosen) bytes.fill(0, i * size, (i + 1) * size);
-      write(task.target, bytes);
+      if (task.target) write(task.target, bytes);
       const zeros = (w: Float64Array): number => w.filter((x) => x === 0).length;
       const zerosBefore = zeros(before), zerosAfter = zeros(magnitudesOf(task.source, bytes));
       return { zerosBefore, zerosAfter, changed: zerosAfter - zerosBefore };

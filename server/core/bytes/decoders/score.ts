@@ -7,7 +7,7 @@ import type { ByteSource } from '../byteSource';
 /** Scores made in one step: a multiple of the elements that any dtype needs to fill whole bytes. */
 const STEP_ELEMENTS = 2 ** 15;
 /** The smallest normal F32: what a score becomes that would round to less, so that only a zero weight scores zero. */
-const LEAST_SCORE = 2 ** -126;
+export const LEAST_SCORE = 2 ** -126;
 
 /**
  * Weights as pruning scores, F32: see `ScoreStep`. Any range is read; a score depends on its weight and its place alone, so
@@ -16,7 +16,7 @@ const LEAST_SCORE = 2 ** -126;
  * @throws CheckpointError `internal` where the norms or sums do not fit the shape
  */
 export function scored(source: ByteSource, step: ScoreStep): ByteSource {
-  const { bits } = dtypes[step.dtype], elements = Math.floor((source.byteLength * 8) / bits), score = scorer(step, elements);
+  const { bits } = dtypes[step.dtype], elements = Math.floor((source.byteLength * 8) / bits), score = scorer(step);
   const values = new Float32Array(Math.min(elements, STEP_ELEMENTS)), bytes = new Uint8Array(values.buffer);
   const raw = new Uint8Array((STEP_ELEMENTS * bits) / 8);
   return {
@@ -44,11 +44,11 @@ export function scored(source: ByteSource, step: ScoreStep): ByteSource {
  */
 export type Scorer = (raw: Uint8Array<ArrayBuffer>, first: number, n: number, out: Float32Array, at: number) => void;
 
-/** Makes the scorer of a tensor of `elements` weights. @throws CheckpointError `internal` where norms or sums do not fit */
-export function scorer(step: ScoreStep, elements: number): Scorer {
-  const { dtype, height, width } = step, size = height * width, matrices = size === 0 ? 0 : elements / size;
+/** Makes the scorer of a tensor. @throws CheckpointError `internal` where norms or sums do not fit */
+export function scorer(step: ScoreStep): Scorer {
+  const { dtype, height, width } = step, size = height * width;
   const outIn = step.orientation === 'out-in', inputs = outIn ? width : height, outputs = outIn ? height : width;
-  const line = scoreLine(step, { matrices, inputs, outputs });
+  const line = scoreLine(step, inputs, outputs);
   const weights = new Float64Array(STEP_ELEMENTS);
   return (raw, first, n, out, at) => {
     for (let done = 0; done < n; done += STEP_ELEMENTS) {
@@ -67,13 +67,11 @@ export function scorer(step: ScoreStep, elements: number): Scorer {
 /** Scores `count` weights from `from` on, which lie side by side in one stored row: row y, columns x.. of a matrix. */
 type Line = (w: Float64Array, from: number, count: number, matrix: number, y: number, x: number, out: Float32Array, at: number) => void;
 
-interface Extent { readonly matrices: number; readonly inputs: number; readonly outputs: number }
-
-function scoreLine(step: ScoreStep, { matrices, inputs, outputs }: Extent): Line {
+function scoreLine(step: ScoreStep, inputs: number, outputs: number): Line {
   const { how } = step, outIn = step.orientation === 'out-in';
   const fits = (name: string, length: number, of: number): number => {
-    if (length !== of && length !== matrices * of) throw new CheckpointError('internal', {}, `${length} ${name} for ${matrices} x ${of}`);
-    return length === of ? 0 : of;
+    if (length === 0 ? of !== 0 : length % of !== 0) throw new CheckpointError('internal', {}, `${length} ${name} for ${of} of a matrix`);
+    return length === of ? 0 : of; // one for all matrices, or each its own
   };
   switch (how.kind) {
     case 'magnitude': return (w, from, count, _matrix, _y, _x, out, at) => {
