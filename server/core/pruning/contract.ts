@@ -40,7 +40,12 @@ export type TensorRule =
   /** Whole blocks of the last two axes: those that `by`, a cut, selects among the blocks' scores (see `blockScores.ts`). */
   | { readonly kind: 'blocks'; readonly block: BlockPattern; readonly score: ScoreStep | null; readonly by: Extract<MagnitudeRule, { kind: 'cut' }>; readonly orientation: 'out-in' | 'in-out' }
   /** The tensor's new bytes, same dtype and shape, made while planning: methods that also change what they keep. */
-  | { readonly kind: 'values'; readonly values: WeightReference };
+  | { readonly kind: 'values'; readonly values: WeightReference }
+  /**
+   * A stored mask: bit 1 = kept, rows of the last axis, each beginning a byte, the first weight in the lowest bit; as many bytes
+   * as rows x ceil(width / 8).
+   */
+  | { readonly kind: 'bits'; readonly bits: WeightReference };
 
 /** How the total is dealt out to tensors where weights compete within a tensor or a row. */
 export type Allocation =

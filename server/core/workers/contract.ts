@@ -52,6 +52,8 @@ export type WorkerTask =
   | { readonly kind: 'copy'; readonly source: SliceSource; readonly target: Target }
   /** SHA-256 of bytes as they are. */
   | { readonly kind: 'hash'; readonly source: SliceSource }
+  /** Whole rows as bits and the values that they mark (see packTask.ts); without targets it only counts. `pairs`: two of every four. */
+  | { readonly kind: 'pack'; readonly source: SliceSource; readonly bits: Target | null; readonly kept: Target | null; readonly pairs: boolean }
   | DenseTask;
 
 /** F64 linear algebra on shared memory: of matrices (rows, columns), row-major, the columns [from, to). What a column gets depends on no other. */
@@ -81,6 +83,7 @@ export interface WorkerAnswers extends DenseAnswers {
   structure: Structure;
   copy: { bytes: number };
   hash: { sha256: string };
+  pack: { rows: Float64Array; crowded: number };
 }
 
 /**

@@ -9,6 +9,7 @@ import { dtypes } from '../tensor/dtype';
 import type { MaskCounts, SliceSource, WorkerTask } from './contract';
 import { floatCells, requireMaskable, type FloatCells } from './floatCells';
 import { selectInGroup, selectSmallest } from './select';
+import { maskBits } from './maskBits';
 import { maskBlocks, zerosIn } from './maskBlocks';
 import { asScores, maskScored, maskScoredColumns } from './maskScored';
 import { elementsIn, streamWindows, withSource, withTarget, type TaskContext, type Writer } from './task';
@@ -38,6 +39,7 @@ export function maskTask(context: TaskContext, task: MaskTask): MaskCounts {
       else maskScored(context, applier(context, asScores(source), by, tally), { ...work, rule });
     } else if (rule.kind === 'blocks') maskBlocks(context, { ...work, rule }, tally);
     else if (rule.kind === 'values') copyValues(context, { ...work, rule }, tally);
+    else if (rule.kind === 'bits') maskBits(context, { ...work, rule }, tally);
     else if (task.columns) maskColumns(context, source, rule, task.columns, bytes, writer, at, tally);
     else {
       const apply = applier(context, source, rule, tally);

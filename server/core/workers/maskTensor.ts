@@ -6,6 +6,7 @@ import type { MagnitudeRule, TensorRule } from '../pruning/contract';
 import { dtypes } from '../tensor/dtype';
 import type { MaskCounts, SliceSource, Target, WorkerPool, WorkerTask } from './contract';
 import { requireMaskable } from './floatCells';
+import { splitBits } from './maskBits';
 import { asScores } from './maskScored';
 import { cut, SLICE_BYTES } from './slices';
 import { all, countSlices, cutRows, matrices } from './tensorTasks';
@@ -38,6 +39,7 @@ async function split(pool: WorkerPool, source: SliceSource, rule: TensorRule, si
   switch (rule.kind) {
     case 'scored': return splitScored(pool, source, rule, signal);
     case 'blocks': return splitBlocks(pool, source, rule, signal);
+    case 'bits': return splitBits(source, rule);
     case 'values': return cut(source).map((slice) => ({
       source: slice, rule: { ...rule, values: { ...rule.values, from: rule.values.from + slice.from - source.from, byteLength: slice.to - slice.from } },
     }));

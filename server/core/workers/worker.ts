@@ -4,6 +4,7 @@ import { loadKernels } from '../kernels/kernels';
 import type { WorkerAnswers, WorkerTask } from './contract';
 import { countTask, refineTask } from './countTask';
 import { hashTask } from './hashTask';
+import { packTask } from './packTask';
 import { eliminateTask, sweepTask } from './denseTask';
 import { maskTask } from './maskTask';
 import type { FromWorker, ToWorker, WorkerStart } from './messages';
@@ -20,6 +21,7 @@ function perform(context: TaskContext, task: WorkerTask): WorkerAnswers[WorkerTa
     case 'count': return countTask(context, task.source, task.magnitude);
     case 'structure': return structureTask(context, task.source, task.orientation);
     case 'mask': return maskTask(context, task);
+    case 'pack': return packTask(context, task);
     case 'hash': return hashTask(context, task.source);
     case 'eliminate': return eliminateTask(context, task);
     case 'sweep': return sweepTask(context, task);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import type { MagnitudeRule } from '../../../server/core/pruning/contract';
 import type { SliceSource, WorkerAnswers, WorkerPool, WorkerTask } from '../../../server/core/workers/contract';
@@ -40,7 +41,8 @@ function answer(task: WorkerTask): WorkerAnswers[WorkerTask['kind']] {
       const zerosBefore = zeros(before), zerosAfter = zeros(magnitudesOf(task.source, bytes));
       return { zerosBefore, zerosAfter, changed: zerosAfter - zerosBefore };
     }
-    case 'structure': case 'hash': throw new Error('not needed here');
+    case 'hash': return { sha256: createHash('sha256').update(bytes).digest('hex') };
+    case 'structure': case 'pack': case 'hash': throw new Error('not needed here');
   }
 }
 
