@@ -142,8 +142,11 @@ step('a sweep runs from the palette to its curves', async () => {
   await runCommand(page, 'Winnow: Run Sweep');
   await pickCheckpoint();
   await pick(page, 'sample');
-  const levels = page.locator('.quick-input-widget:visible');
-  await levels.locator('.quick-input-list .monaco-list-row').first().waitFor();
+  const rowWith = (text) => page.locator('.quick-input-widget:visible .quick-input-list .monaco-list-row', { hasText: text }).first();
+  await rowWith('Magnitude').waitFor(); // every method of the catalog; the first is ticked
+  await shot('sweep-methods');
+  await page.keyboard.press('Enter');
+  await rowWith('90 %').waitFor();
   await shot('sweep-levels');
   await page.keyboard.press('Enter');
   const view = webview(page);
