@@ -31,6 +31,12 @@ export function rulesOfStored(model: Model, plan: PrunePlan): ReadonlyMap<string
   return stored;
 }
 
+/** Stored names of the tensors in scope, every copy of a tied one. */
+export function storedInScope(model: Model, plan: PrunePlan): readonly string[] {
+  const copies = copiesOf(model);
+  return plan.tensors.flatMap(({ name }) => copies.get(name) ?? [name]);
+}
+
 /**
  * Tensors of which every weight at the threshold is selected. In the global scope ties are handed out in tie order until
  * none is left, so only the last tensor that got some may have got a part of its own; other scopes do not say.

@@ -1,11 +1,15 @@
+import { statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { version } from '../../../package.json';
 import type { Checkpoint } from '../../core/formats/contract';
 import { CheckpointError } from '../../core/errors';
+import { openCheckpoint } from '../../core/formats/openCheckpoint';
 import { openModel } from '../../core/models/openModel';
 import type { PrunePlan, PruneRequest } from '../../core/pruning/contract';
 import { hashFiles, manifestFile, readManifest, requireSameSource, type PruneManifest } from '../../core/pruning/manifest';
+import { storedInScope } from '../../core/pruning/maskSegments';
+import { writeMasks } from '../../core/pruning/masks';
 import { planPrune } from '../../core/pruning/planPrune';
 import { freeSpaceAt } from '../../core/pruning/publish';
 import { findMethod } from '../../core/pruning/registry';
@@ -33,6 +37,7 @@ export const prune: Verb<'prune'> = {
     { name: 'out', value: 'PATH', help: 'a folder, or a file ending in .safetensors (default: NAME-METHOD-PERCENT beside the source)' },
     { name: 'seed', value: 'N', help: 'for methods that draw (default: 0)' },
     { name: 'from-manifest', value: 'FILE', help: 'prune as a manifest says (winnow-manifest.json of an earlier output): the same bytes again' },
+    { name: 'masks', value: 'PATH', help: 'write the masks too (packed bits, safetensors), for `winnow apply` and for freezing while training' },
     { name: 'dry-run', value: null, help: 'say what would change and what it takes; write nothing' },
   ],
   positional: [0, 1],
@@ -43,7 +48,9 @@ export const prune: Verb<'prune'> = {
     const model = openModel(checkpoint), dry = args.has('dry-run');
     const given = args.text('out');
     const options = { out: given === undefined ? null : path.resolve(context.cwd, given), force: context.force, io: context.io };
+    const masks = masksTarget(args, context);
     const target = prunedTarget(model, methodId, request.sparsity, options);
+    if (masks === target.path) throw usage('--masks and --out name the same file');
     const pool = makePool({ threads: context.threads }), hasher = makePool({ threads: 1 });
     const scratch = makeScratch(dry ? tmpdir() : path.dirname(target.path));
     try {
@@ -70,7 +77,8 @@ export const prune: Verb<'prune'> = {
           return file;
         },
       }, pool, context.signal);
-      return pruneJson(model, plan, { ...written, format: 'dense', seconds: (performance.now() - started) / 1000, manifest: told, masks: null, problems: writtenOtherwise(model) });
+      if (masks !== null) yield* writeMasks(openCheckpoint(written.out), storedInScope(model, plan), masks, context.force, pool, context.io, context.signal);
+      return pruneJson(model, plan, { ...written, format: 'dense', seconds: (performance.now() - started) / 1000, manifest: told, masks, problems: writtenOtherwise(model) });
     } finally {
       await Promise.all([pool.close(), hasher.close()]);
       scratch.remove();
@@ -78,6 +86,17 @@ export const prune: Verb<'prune'> = {
   },
   text: (output, how) => pruneText(output, how?.verbose ?? false),
 };
+
+/** Where the masks go: a safetensors file that is not there yet, or that --force replaces. */
+function masksTarget(args: Arguments, context: VerbContext): string | null {
+  const text = args.text('masks');
+  if (text === undefined) return null;
+  const file = path.resolve(context.cwd, text);
+  if (path.extname(file).toLowerCase() !== '.safetensors') throw usage(`--masks ${text}: the file of masks ends in .safetensors`);
+  const there = statSync(file, { throwIfNoEntry: false });
+  if (there && (there.isDirectory() || !context.force)) throw new CheckpointError('target-exists', { file }, '');
+  return file;
+}
 
 interface PruneWish { readonly checkpoint: string; readonly methodId: string; readonly request: PruneRequest; readonly manifest: PruneManifest | null }
 
