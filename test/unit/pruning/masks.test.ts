@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -103,4 +104,14 @@ test('tied weights are masked together, whichever copies are stored', async () =
   const applied = await winnow(['apply', at('tied-masks.safetensors'), model, '--out', at('tied-again')]);
   assert.equal(applied.code, 0, applied.err);
   assert.equal(sha(at('tied-again', 'model.safetensors')), sha(at('tied-pruned', 'model.safetensors')));
+});
+
+const python = process.env.WINNOW_PYTHON;
+if (!python) console.log('SKIPPED: the code of docs/masks.md runs where WINNOW_PYTHON names a Python with torch and transformers');
+test('the code of docs/masks.md keeps pruned weights at zero through AdamW with weight decay', { skip: !python }, async () => {
+  const root = path.resolve(__dirname, '../../..'), out = at('doc'), masks = at('doc.safetensors');
+  assert.equal((await winnow(['prune', path.join(root, 'media/tiny-gpt2'), '--sparsity', '0.5', '--out', out, '--masks', masks])).code, 0);
+  const { status, stdout, stderr } = spawnSync(python!, [path.join(root, 'test/golden/pruning/masksDoc.py'), path.join(root, 'docs/masks.md'), out, masks], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /frozen=True/);
 });
