@@ -11,9 +11,11 @@ import type { Model } from '../models/contract';
 import { availableMemory } from '../runtime/memory';
 import { decodeInto } from '../tensor/decode';
 import { convertible, type Convertible } from '../tensor/narrow';
-import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
+import { valueBytes } from '../tensor/tensorInfo';
 import type { PlanTools } from './contract';
 import type { Products } from './products';
+import type { ScopeTensor } from './pruneScope';
+import { extentOf } from './scoreTensors';
 import { sparseGptMatrix, type SparseGptOptions } from './sparsegptMatrix';
 import { storedMatrix } from './storedMatrix';
 
@@ -25,18 +27,17 @@ const isConvertible = (dtype: string): dtype is Convertible => (convertible as r
 /**
  * SparseGPT on one tensor, matrix by matrix where it has more than two axes. Memory: the tensor, and of its largest matrix a few times inputs² doubles.
  *
- * @param statistics of the tensor's inputs, with second moments: (matrices, inputs, inputs)
+ * @param statistics of the tensor's inputs, with second moments: (inputs, inputs), or (matrices, inputs, inputs)
  * @throws CheckpointError `out-of-memory`, `disk-full`, `target-not-writable`, `cancelled`, and what reading and running graphs throws
  */
 export async function sparseGptTensor(
-  model: Model, info: TensorInfo, statistics: InputStatistics, options: SparseGptOptions, products: Products, tools: PlanTools, signal?: AbortSignal,
+  model: Model, tensor: ScopeTensor, statistics: InputStatistics, options: SparseGptOptions, products: Products, tools: PlanTools, signal?: AbortSignal,
 ): Promise<SparseGptTensor> {
-  const place = { file: model.checkpoint.files[info.file].path, tensor: info.name }, { dtype } = info;
+  const { info } = tensor, { dtype } = info, place = { file: model.checkpoint.files[info.file].path, tensor: info.name };
   const kept = (code: Problem['code'], detail: string): SparseGptTensor => ({ values: null, zeros: 0, problems: [{ code, where: place, detail }] });
-  const [height, width] = info.shape.slice(-2), [inputs, outputs] = options.orientation === 'in-out' ? [height, width] : [width, height];
-  const count = info.elements / (height * width), { secondMoments, rows } = statistics;
+  const { matrices: count, inputs, outputs } = extentOf(tensor), { secondMoments, rows } = statistics, square = inputs ** 2 * 4;
   if (!isConvertible(dtype)) return kept('unsupported-dtype', `new values cannot be written as ${dtype}`);
-  if (secondMoments?.byteLength !== count * inputs ** 2 * 4) return kept('inputs-unknown', `${inputs} inputs, calibration saw ${statistics.inputs}`);
+  if (secondMoments?.byteLength !== square && secondMoments?.byteLength !== count * square) throw new CheckpointError('internal', place, `second moments of ${statistics.inputs} inputs for ${count} x ${inputs}`);
   requireMemory(place, inputs, outputs, valueBytes(info));
 
   const size = valueBytes(info) / count, bytes = new Uint8Array(valueBytes(info)), problems: Problem[] = [];
@@ -45,8 +46,8 @@ export async function sparseGptTensor(
   try {
     source.read(0, bytes.length, bytes);
     for (let i = 0; i < count; i++) {
-      const h = new Float32Array(inputs ** 2), from = secondMoments.from + i * h.byteLength;
-      moments.read(from, from + h.byteLength, new Uint8Array(h.buffer));
+      const h = new Float32Array(inputs ** 2), from = secondMoments.from + (secondMoments.byteLength === square ? 0 : i * square);
+      moments.read(from, from + square, new Uint8Array(h.buffer));
       const matrix = storedMatrix(dtype, bytes.subarray(i * size, (i + 1) * size), inputs, outputs, options.orientation);
       const outcome = await sparseGptMatrix(matrix, { matrix: h, rows }, options, products, tools.pool, signal);
       if (outcome.damping === null) return kept('hessian-indefinite', `of ${inputs} inputs over ${rows} tokens`);
