@@ -1,13 +1,13 @@
 import { CheckpointError } from '../errors';
 import type { PruningMethod } from './contract';
 import { magnitude } from './magnitude';
-import { sparsegpt } from './sparsegpt';
 import { random } from './random';
 import { ria } from './ria';
+import { sparsegpt } from './sparsegpt';
 import { wanda } from './wanda';
 
 /** Every way of choosing weights, in the order in which they are offered. */
-export const pruningMethods: readonly PruningMethod[] = [magnitude, random, wanda, ria];
+export const pruningMethods: readonly PruningMethod[] = [magnitude, random, wanda, ria, sparsegpt];
 
 /** @throws CheckpointError `unknown-method` with the ids there are */
 export function findMethod(id: string): PruningMethod {
