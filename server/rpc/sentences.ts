@@ -109,6 +109,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'already-sparser': (p, d) => `The weights${p.tensor === undefined ? '' : ` of ${tensor(p)}`}${inFile(p)} are already sparser than asked${aside(d)}. Ask for a higher sparsity to change anything.`,
   'unsupported-allocation': (p, d) => `The allocation ${key(p)} is not possible here${colon(d)}.`,
   'bad-allocation': (_, d) => `The allocation does not add up${colon(d)}. Change the table or the sparsity.`,
+  'bad-parameter': (p, d) => `${key(p)} is not possible${colon(d)}.`,
   'allocation-total': (_, d) => `The allocation gives another total than asked${aside(d)}.`,
   'ragged-blocks': (p, d) => `The sides of ${tensor(p)} do not divide into whole blocks${aside(d)}; each of those counts as one block.`,
   'ragged-groups': (p, d) => `The rows of ${tensor(p)} do not divide into whole groups${aside(d)}. The rest of each row is left as it is.`,
@@ -128,6 +129,8 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'hessian-indefinite': (p, d) => `The second moments of the inputs of ${tensor(p)}${inFile(p)} cannot be made positive definite${aside(d)}. The tensor is left as it is; calibrate with more samples, or exclude it.`,
   'bad-manifest': (p, d) => `${file(p)} cannot be used as a manifest${colon(d)}. Give the ${'`winnow-manifest.json`'} that a pruning wrote beside its output.`,
   'not-masks': (p, d) => `${file(p)} holds no masks${p.tensor === undefined ? '' : ` for ${tensor(p)}`}${aside(d)}. Give the file that prune --masks wrote.`,
+  'not-two-four': (p, d) => `${tensor(p)}${inFile(p)} is not 2:4 along the axis that the packed layout groups${colon(d)}. Prune it with --pattern 2:4 (a layout that stores inputs first cannot be packed so), or use --format bitmask.`,
+  'stored-dense': (p, d) => `${tensor(p)}${inFile(p)} is stored dense${colon(d)}.`,
   'source-differs': (p, d) => `${file(p)} is not the checkpoint that the manifest was written of${aside(d)}. Name the original checkpoint after --from-manifest.`,
   // evaluation
   'no-tokenizer': (p, d) => `There is no tokenizer${p.file === undefined ? '' : ` in ${p.file}`}${aside(d)}. Put the model's tokenizer.json into the same folder.`,
