@@ -296,6 +296,7 @@ export interface VerbOutputs {
   inspect: InspectJson;
   stats: StatsJson;
   prune: PruneJson;
+  apply: ApplyJson;
   eval: EvalJson;
   sweep: SweepJson;
   compare: CompareJson;

@@ -72,8 +72,9 @@ export function pruneJson(model: Model, plan: PrunePlan, outcome: PruneOutcome):
 const fraction = (part: number, whole: number): number | null => (whole > 0 ? part / whole : null);
 
 /** Formats that are only read are written as safetensors, and that is said. */
-export const writtenOtherwise = ({ checkpoint }: Model): Problem[] => (isRewritten(checkpoint)
-  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `${formatOf(checkpoint.format).title} is read, not written; ${writtenChanges(checkpoint)}` }] : []);
+export const writtenOtherwise = ({ checkpoint }: Model): Problem[] => (checkpoint.packing !== undefined
+  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `its ${checkpoint.packing} layout is written dense; --format keeps it packed` }]
+  : isRewritten(checkpoint) ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `${formatOf(checkpoint.format).title} is read, not written; ${writtenChanges(checkpoint)}` }] : []);
 
 /** What a person finds changed in the copy. */
 function writtenChanges({ tensors }: Checkpoint): string {

@@ -2,6 +2,7 @@ import type { EncodedBytes, EncodingStep } from '../tensor/encoding';
 import type { TensorInfo } from '../tensor/tensorInfo';
 import type { ByteSource, IoMode } from './byteSource';
 import { blockMeans } from './decoders/blockMeans';
+import { bitmasked } from './decoders/bitmask';
 import { ggml } from './decoders/ggml';
 import { inflated } from './decoders/inflated';
 import { masked } from './decoders/masked';
@@ -58,6 +59,10 @@ function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: Fi
     case 'masked': {
       const { mask } = step;
       return masked(source, mask.steps.reduce((inner, one) => apply(one, inner, raw, file, mask), sliced(raw, mask.from, mask.to)), step);
+    }
+    case 'bitmask': {
+      const { bits, offsets } = step;
+      return bitmasked(source, sliced(raw, bits.from, bits.to), offsets && sliced(raw, offsets.from, offsets.to), step);
     }
     case 'ggml': return ggml(source, step);
     case 'protobuf': return protobufField(source, step);

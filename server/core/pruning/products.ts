@@ -46,11 +46,10 @@ export function openProducts(provider: Provider, threads: number): Products {
     async next(added, q, m, signal) {
       session ??= await openGraphSession(productGraph(type), '/', { provider, threads }, signal);
       const block = added.length / width;
-      // Not every provider takes matrices without rows: at first one row of zeros is kept.
-      const first = rows === 0, weights = first ? new Float64Array(q.length + m) : q;
-      if (first) weights.set(q, m);
+      // Not every provider takes matrices without rows: one row of zeros goes ahead.
+      const weights = new Float64Array(q.length + m), before = rows === 0 ? tensor(new Float64Array(width), [1, width]) : { kept: 'rows' };
+      weights.set(q, m);
       rows += block;
-      const before = first ? tensor(new Float64Array(width), [1, width]) : { kept: 'rows' };
       const { outputs } = await session.run({ kept: before, added: tensor(added, [block, width]), q: tensor(weights, [weights.length / m, m]) }, { fetch: ['product'], keep: ['rows'] }, signal);
       return Float64Array.from(outputs.product.data as Float64Array | Float32Array);
     },

@@ -137,7 +137,7 @@ function fillFolder(source: Checkpoint, sidecars: readonly Sidecar[], target: Ta
   if (target.replaces && existsSync(target.path)) keepForeign(target.path, staged);
   if (source.index === null) {
     // Parts of a split GGUF name themselves; safetensors shards are found by an index.
-    if (names.length > 1 && formatOf(source.format).interpret) writeFileSync(path.join(staged, 'model.safetensors.index.json'), encodeShardIndex(names.map((name, i) => ({ name, layout: layouts[i] }))), { flag: 'wx' });
+    if (names.length > 1 && formatOf(source.format).selfContained) writeFileSync(path.join(staged, 'model.safetensors.index.json'), encodeShardIndex(names.map((name, i) => ({ name, layout: layouts[i] }))), { flag: 'wx' });
     return;
   }
   writeFileSync(path.join(staged, writtenIndexName(source, as)), indexText(source, names, layouts), { flag: 'wx' });
@@ -151,7 +151,7 @@ function indexText(source: Checkpoint, names: readonly string[], layouts: readon
   const old = JSON.parse(readWholeText(source.index!, MAX_INDEX_BYTES)) as { metadata?: unknown };
   const metadata = typeof old.metadata === 'object' && old.metadata !== null && !Array.isArray(old.metadata) ? old.metadata : {};
   const totalSize = layouts.reduce((sum, layout) => sum + layout.byteLength - layout.dataFrom, 0);
-  const weightMap = Object.fromEntries(source.tensors.map((tensor) => [tensor.name, names[tensor.file]]));
+  const weightMap = Object.fromEntries(layouts.flatMap(({ places }, file) => [...places.keys()].map((tensor) => [tensor, names[file]])));
   // transformers writes this one beside it; a wrong one is not carried on.
   const counted = 'total_parameters' in metadata ? { total_parameters: source.tensors.reduce((sum, tensor) => sum + tensor.elements, 0) } : {};
   return `${JSON.stringify({ metadata: { ...metadata, ...counted, total_size: totalSize }, weight_map: weightMap }, null, 2)}\n`;

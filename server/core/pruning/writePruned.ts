@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
 import type { GeneratedFile } from '../formats/contract';
-import { isRewritten } from '../formats/written';
+import { isRewritten, type WrittenAs } from '../formats/written';
 import { layOutLike } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
@@ -25,6 +25,8 @@ export interface WriteOptions {
   readonly out: string | null;
   readonly force: boolean;
   readonly io: IoMode;
+  /** Missing: `own`. */
+  readonly as?: WrittenAs;
   /** The small file that tells what was done, made when the weights are written; missing: none. */
   readonly account?: (changed: ReadonlyMap<string, number>, files: readonly PublishedFile[]) => Promise<GeneratedFile>;
 }
@@ -46,7 +48,7 @@ export interface WrittenCheckpoint {
  *
  * @throws CheckpointError as `resolveTarget`, and `disk-full`
  */
-export function prunedTarget(model: Model, methodId: string, sparsity: number, options: Pick<WriteOptions, 'out' | 'force'>): Target {
+export function prunedTarget(model: Model, methodId: string, sparsity: number, options: Pick<WriteOptions, 'out' | 'force' | 'as'>): Target {
   const target = resolveTarget(model.checkpoint, { ...options, suffix: `${methodId}-${percentName(sparsity)}` });
   requireSpace(target, weightBytes(model.checkpoint));
   return target;
@@ -101,7 +103,8 @@ async function* fill(
   return changed;
 }
 
-function writeHead(file: string, head: Uint8Array): void {
+/** Header length and header of a file that is there. */
+export function writeHead(file: string, head: Uint8Array): void {
   const fd = openSync(file, 'r+');
   try {
     for (let at = 0; at < head.length;) at += writeSync(fd, head, at, head.length - at, at);

@@ -22,6 +22,11 @@ export type EncodingStep =
   | { readonly kind: 'affine'; readonly stored: 'I8' | 'U8' | 'I32'; readonly scale: number; readonly zeroPoint: number }
   /** Zero (+0.0) where the mask, a tensor of the same file with as many items, is zero. */
   | { readonly kind: 'masked'; readonly itemBytes: number; readonly mask: EncodedBytes & { readonly itemBytes: number } }
+  /** Rows of which only the marked values are stored, the others are +0.0: bits and row offsets lie elsewhere in the same file. */
+  | {
+    readonly kind: 'bitmask'; readonly itemBytes: number; readonly rows: number; readonly columns: number;
+    readonly bits: { readonly from: number; readonly to: number }; readonly offsets: { readonly from: number; readonly to: number } | null;
+  }
   /** Block-quantised values of a GGUF type, as F32. */
   | { readonly kind: 'ggml'; readonly type: number; readonly bigEndian?: true }
   /** All values of one repeated number field of a protobuf message, packed or not. Varints keep their low `itemBytes`. */

@@ -48,6 +48,8 @@ export type WorkerTask =
   | { readonly kind: 'count'; readonly source: SliceSource; readonly magnitude: number }
   /** Dead rows (output units with only zeros) and groups of four inputs that already hold two zeros. Whole rows only. */
   | { readonly kind: 'structure'; readonly source: SliceSource; readonly orientation: 'out-in' | 'in-out' }
+  /** Sums of |w| of each row and each column of whole rows of one matrix; what is not finite does not count. */
+  | { readonly kind: 'sums'; readonly source: SliceSource }
   /** Copies bytes unchanged. */
   | { readonly kind: 'copy'; readonly source: SliceSource; readonly target: Target }
   /** SHA-256 of bytes as they are. */
@@ -81,6 +83,7 @@ export interface WorkerAnswers extends DenseAnswers {
   mask: MaskCounts;
   count: { less: number; equal: number };
   structure: Structure;
+  sums: { rows: Float64Array; columns: Float64Array };
   copy: { bytes: number };
   hash: { sha256: string };
   pack: { rows: Float64Array; crowded: number };

@@ -10,6 +10,7 @@ import { maskTask } from './maskTask';
 import type { FromWorker, ToWorker, WorkerStart } from './messages';
 import { scanTask } from './scanTask';
 import { structureTask } from './structureTask';
+import { sumsTask } from './sumsTask';
 import { streamWindows, withSource, withTarget, type TaskContext } from './task';
 
 // The entry of one worker thread: one WASM instance, one task at a time. A task that throws ends only itself.
@@ -20,6 +21,7 @@ function perform(context: TaskContext, task: WorkerTask): WorkerAnswers[WorkerTa
     case 'refine': return refineTask(context, task.source, task.keys);
     case 'count': return countTask(context, task.source, task.magnitude);
     case 'structure': return structureTask(context, task.source, task.orientation);
+    case 'sums': return sumsTask(context, task.source);
     case 'mask': return maskTask(context, task);
     case 'pack': return packTask(context, task);
     case 'hash': return hashTask(context, task.source);

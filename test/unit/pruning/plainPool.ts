@@ -42,7 +42,7 @@ function answer(task: WorkerTask): WorkerAnswers[WorkerTask['kind']] {
       return { zerosBefore, zerosAfter, changed: zerosAfter - zerosBefore };
     }
     case 'hash': return { sha256: createHash('sha256').update(bytes).digest('hex') };
-    case 'structure': case 'pack': case 'hash': throw new Error('not needed here');
+    case 'structure': case 'sums': case 'pack': throw new Error('not needed here');
   }
 }
 

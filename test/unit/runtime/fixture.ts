@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { GraphOptions, ModelGraph } from '../../../server/core/graph/contract';
 import { buildGpt2Graph } from '../../../server/core/models/gpt2Graph';
@@ -27,3 +28,21 @@ export async function withSession<T>(graph: ModelGraph, use: (session: Session) 
 
 /** The id of the child behind a session; not part of the contract, tests kill it. */
 export const childPid = (session: Session): number | undefined => (session as unknown as { session: { pid: number | undefined } }).session.pid;
+
+// Debian's chromium brings SwiftShader, a GPU in software, and the Vulkan loader: slow, but WebGPU's real code path.
+const chromium = '/usr/lib/chromium';
+const software = { VK_ICD_FILENAMES: `${chromium}/vk_swiftshader_icd.json`, XDG_RUNTIME_DIR: '/tmp', LD_LIBRARY_PATH: chromium };
+/** False, or why there is no WebGPU here. */
+export const webgpuSkip = existsSync(software.VK_ICD_FILENAMES) ? false : `SKIPPED: WebGPU needs ${software.VK_ICD_FILENAMES} (Debian's chromium)`;
+
+/** Runs `work` in an environment whose children find the GPU in software. */
+export async function underSwiftShader(work: () => Promise<void>): Promise<void> {
+  const before = { ...process.env };
+  Object.assign(process.env, software);
+  try {
+    await work();
+  } finally {
+    for (const key of Object.keys(software)) delete process.env[key];
+    Object.assign(process.env, before);
+  }
+}

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { providers } from '../../../server/core/runtime/contract';
 import { chooseProvider, probeProviders } from '../../../server/core/runtime/providers';
 import { wholeWindow } from '../graph/smallCheckpoint';
-import { someIds, tinyGpt2Graph, withSession } from './fixture';
+import { someIds, tinyGpt2Graph, underSwiftShader, webgpuSkip, withSession } from './fixture';
 
 test('every provider is answered for, with a reason, and the CPU works', { timeout: 120_000 }, async () => {
   const probes = await probeProviders();
@@ -21,31 +20,20 @@ test('the CPU is answered without trying; a provider of another system is refuse
   await assert.rejects(chooseProvider(elsewhere), { code: 'provider-unavailable' });
 });
 
-// Debian's chromium brings SwiftShader, a GPU in software, and the Vulkan loader: slow, but WebGPU's real code path.
-const chromium = '/usr/lib/chromium';
-const software = { VK_ICD_FILENAMES: `${chromium}/vk_swiftshader_icd.json`, XDG_RUNTIME_DIR: '/tmp', LD_LIBRARY_PATH: chromium };
-const skip = existsSync(software.VK_ICD_FILENAMES) ? false : `SKIPPED: WebGPU needs ${software.VK_ICD_FILENAMES} (Debian's chromium)`;
-if (skip) console.log(skip);
-test('WebGPU has the losses of the CPU, masked and not', { skip, timeout: 180_000 }, async () => {
-  const before = { ...process.env };
-  Object.assign(process.env, software);
-  try {
-    assert.equal(await chooseProvider('webgpu'), 'webgpu');
-    const window = wholeWindow(someIds(32));
-    const maskable = ['transformer.h.0.mlp.c_fc.weight', 'transformer.h.1.attn.c_attn.weight'];
-    const graph = tinyGpt2Graph({ masking: 'thresholds', maskable });
-    const run = (provider: 'cpu' | 'webgpu') => withSession(graph, async (session) => {
-      const all: Float32Array[] = [];
-      for (const thresholds of [null, Float32Array.of(0.2, 0.3)]) all.push((await session.run(window, thresholds)).losses);
-      return all;
-    }, { provider });
-    const [cpu, gpu] = [await run('cpu'), await run('webgpu')];
-    assert.notDeepEqual(gpu[0], gpu[1]);
-    for (const [level, losses] of gpu.entries()) {
-      for (const [i, loss] of losses.entries()) assert.ok(Math.abs(loss - cpu[level][i]) <= 2e-5 * Math.max(1, cpu[level][i]), `level ${level}, token ${i}: ${loss} is not ${cpu[level][i]}`);
-    }
-  } finally {
-    for (const key of Object.keys(software)) delete process.env[key];
-    Object.assign(process.env, before);
+if (webgpuSkip) console.log(webgpuSkip);
+test('WebGPU has the losses of the CPU, masked and not', { skip: webgpuSkip, timeout: 180_000 }, () => underSwiftShader(async () => {
+  assert.equal(await chooseProvider('webgpu'), 'webgpu');
+  const window = wholeWindow(someIds(32));
+  const maskable = ['transformer.h.0.mlp.c_fc.weight', 'transformer.h.1.attn.c_attn.weight'];
+  const graph = tinyGpt2Graph({ masking: 'thresholds', maskable });
+  const run = (provider: 'cpu' | 'webgpu') => withSession(graph, async (session) => {
+    const all: Float32Array[] = [];
+    for (const thresholds of [null, Float32Array.of(0.2, 0.3)]) all.push((await session.run(window, thresholds)).losses);
+    return all;
+  }, { provider });
+  const [cpu, gpu] = [await run('cpu'), await run('webgpu')];
+  assert.notDeepEqual(gpu[0], gpu[1]);
+  for (const [level, losses] of gpu.entries()) {
+    for (const [i, loss] of losses.entries()) assert.ok(Math.abs(loss - cpu[level][i]) <= 2e-5 * Math.max(1, cpu[level][i]), `level ${level}, token ${i}: ${loss} is not ${cpu[level][i]}`);
   }
-});
+}));
