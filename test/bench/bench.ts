@@ -9,6 +9,7 @@ import { scanModel } from '../../server/core/stats/scan';
 import { makePool } from '../../server/core/workers/pool';
 import { writeCheckpoint } from '../fixtures/synthesise';
 import { gb, median, mib, runMeasured, spread } from './measure';
+import { benchPerplexity } from './perplexity';
 
 const root = path.resolve(__dirname, '../..');
 const work = path.join(root, 'build/bench');
@@ -114,31 +115,6 @@ async function benchTorch(): Promise<void> {
   rmSync(memory, { recursive: true });
 }
 
-async function benchPerplexity(): Promise<void> {
-  const python = process.env.WINNOW_PYTHON ?? 'python3', folder = path.join(work, 'gpt2-small');
-  const shapes: Record<string, number[]> = { 'wte.weight': [50257, 768], 'wpe.weight': [1024, 768], 'ln_f.weight': [768], 'ln_f.bias': [768] };
-  for (let i = 0; i < 12; i++) Object.assign(shapes, Object.fromEntries(Object.entries({
-    'ln_1.weight': [768], 'ln_1.bias': [768], 'attn.c_attn.weight': [768, 2304], 'attn.c_attn.bias': [2304], 'attn.c_proj.weight': [768, 768], 'attn.c_proj.bias': [768],
-    'ln_2.weight': [768], 'ln_2.bias': [768], 'mlp.c_fc.weight': [768, 3072], 'mlp.c_fc.bias': [3072], 'mlp.c_proj.weight': [3072, 768], 'mlp.c_proj.bias': [768],
-  }).map(([name, shape]) => [`h.${i}.${name}`, shape])));
-  writeCheckpoint(path.join(folder, 'model.safetensors'), shapes, { dtype: 'F32', seed: 3 });
-  const config = JSON.parse(readFileSync(path.join(shared, 'big/gpt2-xl/config.json'), 'utf8')) as Record<string, unknown>;
-  writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, n_embd: 768, n_head: 12, n_layer: 12 }));
-  cpSync(path.join(shared, 'tokenizers/gpt2'), folder, { recursive: true });
-  const text = path.join(shared, 'data/wikitext-2/wiki.test.raw'), limit = words.includes('--quick') ? 4 : 8;
-  const ratios: number[] = []; let ours = { value: 0, tokensPerSecond: 0 }, theirs = { value: 0, tokensPerSecond: 0 };
-  for (let i = 0; i < Math.min(3, repeats); i++) {
-    const args = ['eval', folder, '--text', text, '--protocol', 'hf-stride', '--context', '1024', '--stride', '1024', '--limit', String(limit), '--provider', 'cpu', '--threads', String(threads), '--json'];
-    ours = JSON.parse((await runMeasured(process.execPath, [cli, ...args])).stdout) as typeof ours;
-    theirs = JSON.parse((await runMeasured(python, [path.join(__dirname, 'perplexity.py'), folder, text, '1024', '1024', String(limit), String(threads)])).stdout) as typeof theirs;
-    ratios.push(ours.tokensPerSecond / theirs.tokensPerSecond);
-  }
-  const error = Math.abs(ours.value - theirs.value) / theirs.value;
-  row('perplexity, GPT-2 small shapes, CPU: tokens/s against transformers + PyTorch', `${spread(ratios)} x (ours ${ours.tokensPerSecond.toFixed(0)}, theirs ${theirs.tokensPerSecond.toFixed(0)})`, '>= 1.3 x, aim 2 x', median(ratios) >= 1.3);
-  row('perplexity, same windows: relative difference', error.toExponential(1), '<= 2e-5', error <= 2e-5);
-  rmSync(folder, { recursive: true });
-}
-
 async function main(): Promise<void> {
   mkdirSync(work, { recursive: true });
   console.log(`${os.cpus()[0]?.model ?? 'cpu'}, ${os.cpus().length} cores, Node ${process.versions.node}, commit ${execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim()}`);
@@ -147,7 +123,7 @@ async function main(): Promise<void> {
   if (wanted('scan') && haveBig) await benchScan();
   if (wanted('prune') && haveBig) await benchPrune();
   if (wanted('torch')) await benchTorch();
-  if (wanted('perplexity') && existsSync(path.join(shared, 'tokenizers/gpt2'))) await benchPerplexity();
+  if (wanted('perplexity') && existsSync(path.join(shared, 'tokenizers/gpt2'))) await benchPerplexity({ work, shared, cli, threads, repeats, quick: words.includes('--quick'), row });
   writeFileSync(path.join(root, 'build/bench-results.json'), JSON.stringify(rows, null, 1));
   if (!words.includes('--keep')) rmSync(work, { recursive: true, force: true });
 }
