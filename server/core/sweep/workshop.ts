@@ -100,13 +100,13 @@ export class Workshop {
 
   /** The weights of a cell: planned, written as an overlay, and weighed. Those of the last cell are kept for the next. */
   async *weights(cell: CellSpecification, signal?: AbortSignal): Job<PrunedWeights> {
-    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.provider, cell.threads, cell.context);
+    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.allocation, cell.parameters, cell.provider, cell.threads, cell.context);
     if (this.current?.key === name) return this.current.weights;
     await this.drop();
     const { model } = this.open(cell.checkpoint);
     this.materialised ??= yield* withPlainWeights(model, this.tools.scratch, signal);
     const scans = yield* this.scans(cell, signal);
-    const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed };
+    const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed, ...(cell.allocation ? { allocation: cell.allocation } : {}), ...(cell.parameters ? { parameters: cell.parameters } : {}) };
     const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans }, signal);
     const folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
     try {
