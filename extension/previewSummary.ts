@@ -1,7 +1,7 @@
 /** A pruning in a few lines, for a dialog. Knows no vscode. */
-import { percent } from '../server/language/percent';
 import type { PruneJson } from '../server/protocol/verbs';
 import { formatBytes, formatSeconds } from '../server/rpc/progressBar';
+import { percent } from '../server/rpc/table';
 
 const count = (value: number): string => value.toLocaleString('en');
 
@@ -11,10 +11,10 @@ export function previewSummary(preview: PruneJson): string {
   const least = ranked[0], most = ranked[ranked.length - 1];
   const shape = preview.pattern === 'unstructured' ? `${preview.scope} scope` : preview.pattern;
   return [
-    `${count(preview.prunedParameters)} of ${count(preview.scopeParameters)} weights in scope will be zero (${percent(preview.achieved ?? 0)}; ${count(preview.changed)} newly; ${preview.method}, ${shape}). The source stays as it is.`,
-    ...(tensors.length > 1 ? [`In ${count(tensors.length)} tensors, from ${percent(least.sparsityAfter ?? 0)} in ${least.name} to ${percent(most.sparsityAfter ?? 0)} in ${most.name}.`] : []),
+    `${count(preview.prunedParameters)} of ${count(preview.scopeParameters)} weights in scope will be zero (${percent(preview.achieved)}; ${count(preview.changed)} newly; ${preview.method}, ${shape}). The source stays as it is.`,
+    ...(tensors.length > 1 ? [`In ${count(tensors.length)} tensors, from ${percent(least.sparsityAfter)} in ${least.name} to ${percent(most.sparsityAfter)} in ${most.name}.`] : []),
     `Writes ${formatBytes(preview.bytes)} to\n${preview.out}`,
-    ...(needs ? [`Takes about ${formatSeconds(needs.seconds)}, ${formatBytes(needs.memoryBytes)} of memory, and disk of which ${formatBytes(needs.freeDiskBytes)} are free.`] : []),
+    ...(needs ? [`Takes ${needs.seconds < 1 ? 'a moment' : `about ${formatSeconds(needs.seconds)}`} and ${formatBytes(needs.memoryBytes)} of memory; ${formatBytes(needs.freeDiskBytes)} of disk are free.`] : []),
     ...(preview.problems.length > 0 ? [`${count(preview.problems.length)} ${preview.problems.length === 1 ? 'remark stands' : 'remarks stand'} in the details.`] : []),
   ].join('\n\n');
 }

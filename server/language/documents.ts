@@ -4,7 +4,7 @@ import { DiagnosticSeverity, TextDocuments, type CodeLens, type Connection, type
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import type { CatalogJson } from '../protocol/verbs';
 import { lensesOf } from './lenses';
-import { readModifierRecipe } from './modifierRecipe';
+import { isModifierRecipe, readModifierRecipe } from './modifierRecipe';
 import { parseRecipe, type KnownIds } from './recipe';
 import { documentKind, type DocumentKind } from './siblings';
 
@@ -27,7 +27,7 @@ export function serveDocuments(connection: Connection, catalog: () => Promise<Ca
   const check = (document: TextDocument): void => {
     const place = placeOf(document);
     if (!place || place.kind === 'config') return;
-    if (place.kind === 'recipe') ask();
+    if (place.kind === 'recipe' || isModifierRecipe(document.getText())) ask();
     void connection.sendDiagnostics({ uri: document.uri, version: document.version, diagnostics: diagnosticsOf(document, place.kind, known) });
   };
   documents.onDidChangeContent(({ document }) => check(document));

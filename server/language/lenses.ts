@@ -53,7 +53,7 @@ export function lensesOf(file: string, kind: DocumentKind, text: string, known: 
   const modifiers = readModifierRecipe(text, known.methods);
   if (modifiers) return modifiers.levels.map((level) => ({
     line: level.line - 1, title: `Prune to ${percent(level.value)}`, command: 'winnow.prune',
-    argument: { path: folder, sparsity: level.value, flags: [...(level.method === 'magnitude' ? [] : ['--method', level.method]), ...(level.pattern === 'unstructured' ? [] : ['--pattern', level.pattern])] },
+    argument: { path: folder, sparsity: level.value, flags: level.flags },
   }));
   if (kind !== 'recipe') return [];
   const { recipe, levels } = parseRecipe(text, known);
