@@ -10,7 +10,7 @@ import type { PlanTools, PrunePlan, PruneRequest } from './contract';
 import { checkAllocation } from './allocation';
 import { checkParameters } from './options';
 import { pruneScope } from './pruneScope';
-import { patternKind, patternText } from './pattern';
+import { checkPatternScope, patternKind, patternText } from './pattern';
 import { findMethod } from './registry';
 
 export interface PlanOptions {
@@ -43,6 +43,7 @@ export async function* planPrune(
   if (!method.patterns.includes(patternKind(request.pattern))) {
     throw new CheckpointError('unsupported-pattern', { key: patternText(request.pattern) }, `${method.id} takes ${method.patterns.join(', ')}`);
   }
+  checkPatternScope(request.pattern, request.scope);
   checkAllocation(method, request);
   checkParameters(method, request.parameters);
   const names = pruneScope(model, request).tensors.map(({ info }) => info.name);

@@ -5,7 +5,7 @@ import { CheckpointError } from '../errors';
 import { benchmarkName } from '../evaluation/contract';
 import type { Checkpoint } from '../formats/contract';
 import type { Allocation, Pattern, Scope } from '../pruning/contract';
-import { patternKind, patternSparsity } from '../pruning/pattern';
+import { checkPatternScope, patternKind, patternSparsity } from '../pruning/pattern';
 import { checkAllocation } from '../pruning/allocation';
 import { parametersOf } from '../pruning/options';
 import { findMethod } from '../pruning/registry';
@@ -72,6 +72,7 @@ export function planCells(request: SweepRequest): CellSpecification[] {
     const scope = request.scope ?? method.defaultScope;
     if (!method.scopes.includes(scope)) throw new CheckpointError('unsupported-scope', { key: scope }, `${id} takes ${method.scopes.join(', ')}`);
     if (!method.patterns.includes(patternKind(request.pattern))) throw new CheckpointError('unsupported-pattern', { key: 'pattern' }, `${id} takes ${method.patterns.join(', ')}`);
+    checkPatternScope(request.pattern, scope);
     checkAllocation(method, { ...request, scope });
     // Left out where they say nothing: cells of earlier versions keep their address.
     const parameters = parametersOf(method, request.parameters ?? {});

@@ -23,7 +23,7 @@ import { valueBytes } from '../tensor/tensorInfo';
 import { openSession } from '../runtime/session';
 import type { TensorScan } from '../stats/contract';
 import { scanModel } from '../stats/scan';
-import { scratchPath } from '../temporaries';
+import { makeScratch, scratchPath } from '../temporaries';
 import type { WorkerPool } from '../workers/contract';
 import type { CellRuntime, CellSizes, CellSpecification } from './contract';
 import { checkpointFingerprint } from './plan';
@@ -107,10 +107,14 @@ export class Workshop {
     this.materialised ??= yield* withPlainWeights(model, this.tools.scratch, signal);
     const scans = yield* this.scans(cell, signal);
     const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed, ...(cell.allocation ? { allocation: cell.allocation } : {}), ...(cell.parameters ? { parameters: cell.parameters } : {}) };
-    const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans }, signal);
-    const folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
+    // What a method wrote while planning is copied into the overlay, and goes then.
+    const scratch = makeScratch(this.tools.scratch);
+    let folder: string | null = null;
     try {
+      const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans, scratch }, signal);
+      folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
       const overlay = plan && folder ? yield* writeOverlay(model, plan, [...plan.rules.keys()], folder, this.tools.pool, this.tools.io, signal) : new Map<string, WeightReference>();
+      scratch.remove();
       const sizes = yield* measureSizes(sizedTensors(this.materialised.model, cell, plan, overlay, scans), { threads: cell.threads }, signal);
       const weights: PrunedWeights = { plan, overlay, sizes, evaluator: null, timed: null, folder };
       this.current = { key: name, weights };
@@ -118,6 +122,8 @@ export class Workshop {
     } catch (error) {
       if (folder) rmSync(folder, { recursive: true, force: true });
       throw error;
+    } finally {
+      scratch.remove();
     }
   }
 
