@@ -28,6 +28,11 @@ export function pruneFlags(recipe: Recipe): string[] {
   if (recipe.method !== 'magnitude') flags.push('--method', recipe.method);
   if (recipe.scope) flags.push('--scope', recipe.scope);
   if (recipe.pattern !== 'unstructured') flags.push('--pattern', recipe.pattern);
+  if (recipe.allocation.length > 0 && recipe.allocation[0] !== 'uniform') flags.push('--allocation', ...recipe.allocation);
+  if (recipe.owl.m !== undefined) flags.push('--owl-m', String(recipe.owl.m));
+  if (recipe.owl.lambda !== undefined) flags.push('--owl-lambda', String(recipe.owl.lambda));
+  if (recipe.owl.published) flags.push('--owl-published');
+  for (const [name, value] of Object.entries(recipe.parameters)) flags.push(`--${name}`, String(value));
   if (recipe.include.length > 0) flags.push('--include', ...recipe.include);
   if (recipe.exclude.length > 0) flags.push('--exclude', ...recipe.exclude);
   if (recipe.seed !== 0) flags.push('--seed', String(recipe.seed));
@@ -48,7 +53,7 @@ export function lensesOf(file: string, kind: DocumentKind, text: string, known: 
   const modifiers = readModifierRecipe(text, known.methods);
   if (modifiers) return modifiers.levels.map((level) => ({
     line: level.line - 1, title: `Prune to ${percent(level.value)}`, command: 'winnow.prune',
-    argument: { path: folder, sparsity: level.value, flags: [...(level.method === 'magnitude' ? [] : ['--method', level.method]), ...(level.pattern === 'unstructured' ? [] : ['--pattern', level.pattern])] },
+    argument: { path: folder, sparsity: level.value, flags: level.flags },
   }));
   if (kind !== 'recipe') return [];
   const { recipe, levels } = parseRecipe(text, known);

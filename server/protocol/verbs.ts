@@ -168,6 +168,8 @@ export interface SweepCellJson {
   method: string;
   scope: 'global' | 'tensor' | 'row';
   pattern: string;
+  /** What sets it apart from the method's plain form: `owl`, `ria-power=0.3`. Empty where nothing does. */
+  options: string[];
   benchmark: string;
   protocol: string;
   achieved: number | null;
@@ -266,12 +268,16 @@ export interface CellSpecificationJson {
   checkpoint: string;
   method: string;
   scope: 'global' | 'tensor' | 'row';
-  pattern: 'unstructured' | { keep: number; of: number };
+  pattern: 'unstructured' | { keep: number; of: number } | { rows: number; columns: number };
   /** Sparsity asked, 0..1; 0 is the baseline. */
   level: number;
   include: string[];
   exclude: string[];
   seed: number;
+  /** How the total is dealt out to tensors; missing: every tensor the same. */
+  allocation?: { kind: 'uniform' } | { kind: 'owl'; m: number; lambda: number; published: boolean } | { kind: 'table'; entries: { glob: string; sparsity: number }[] };
+  /** Numbers of the method, by name. */
+  parameters?: Record<string, number>;
   /** Benchmark id, or `text:<absolute path>`. */
   benchmark: string;
   protocol: string;

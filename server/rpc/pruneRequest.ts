@@ -1,7 +1,10 @@
 import { CheckpointError } from '../core/errors';
 import { scopes } from '../core/pruning/contract';
 import type { Pattern, PruneRequest, PruningMethod, Scope } from '../core/pruning/contract';
+import { statisticsNeeded } from '../core/pruning/inputNorms';
 import { parsePattern, patternSparsity, patternText } from '../core/pruning/pattern';
+import { parametersOf } from '../core/pruning/options';
+import { givenAllocation, givenOwl, givenParameters, refuseStray } from './methodFlags';
 import type { Arguments } from './verbs/contract';
 
 const MAX_SEED = 2 ** 32 - 1;
@@ -19,14 +22,18 @@ export function pruneRequest(args: Arguments, method: PruningMethod): PruneReque
   }
   const scope = args.text('scope') ?? method.defaultScope;
   if (!scopes.includes(scope as Scope)) throw usage(`--scope takes ${scopes.join(', ')}, not \`${scope}\``);
-  refuseCalibration(args, method);
+  const allocation = givenAllocation(args.many('allocation'), givenOwl(args)), numbers = givenParameters(args);
+  refuseStray(numbers, [method]);
+  refuseCalibration(args, method, allocation);
+  const parameters = parametersOf(method, numbers);
   return {
     sparsity: implied ?? given!, scope: scope as Scope, pattern,
     include: args.many('include'), exclude: args.many('exclude'), seed: args.integer('seed', 0, MAX_SEED) ?? 0,
+    ...(allocation ? { allocation } : {}), ...(parameters ? { parameters } : {}),
   };
 }
 
-function refuseCalibration(args: Arguments, method: PruningMethod): void {
+function refuseCalibration(args: Arguments, method: PruningMethod, allocation: PruneRequest['allocation']): void {
   const asked = ['calibration', 'calibration-samples', 'calibration-length'].find((flag) => args.has(flag));
-  if (asked !== undefined && method.needs === null) throw usage(`--${asked} is for methods that need calibration; ${method.id} needs none`);
+  if (asked !== undefined && statisticsNeeded(method, { allocation }) === null) throw usage(`--${asked} is for methods that need calibration; ${method.id} needs none`);
 }

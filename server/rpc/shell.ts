@@ -6,6 +6,7 @@ import { CheckpointError } from '../core/errors';
 import { runJob } from '../core/job';
 import { commonFlags, parseArguments, suggestion } from './arguments';
 import { encodeJson } from './encode';
+import { exitCodeOf, type ExitCode } from './exitCode';
 import { asCheckpointError } from './failure';
 import { helpForAll, helpForVerb } from './help';
 import { ProgressBar } from './progressBar';
@@ -29,11 +30,6 @@ export interface ShellStreams {
   /** The list of verbs; a test hands in its own. */
   readonly verbs?: readonly VerbEntry[];
 }
-
-/** Exit status: 0 done, 1 failed, 2 wrong usage, 130 cancelled. */
-export type ExitCode = number;
-
-const EXIT_CANCELLED = 130;
 
 /** Resolves once the text has left the process, so that an exit cannot cut it; a reader that went away is no fault. */
 const print = (stream: ShellStreams['stdout'], text: string): Promise<void> =>
@@ -126,6 +122,6 @@ export async function runShell(words: readonly string[], streams: ShellStreams):
     const error = asCheckpointError(thrown);
     streams.stderr.write(`winnow: ${error.code}: ${sentenceOf(error)}\n`);
     if (words.includes('--verbose')) streams.stderr.write(`${(error.cause instanceof Error ? error.cause : error).stack ?? ''}\n`);
-    return error.code === 'cancelled' ? EXIT_CANCELLED : error.code === 'usage' ? 2 : 1;
+    return exitCodeOf(error, words);
   }
 }

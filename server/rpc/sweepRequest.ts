@@ -7,10 +7,11 @@ import { evaluable, textBenchmark } from '../core/evaluation/prepareText';
 import { findProtocol } from '../core/evaluation/protocols';
 import type { Model } from '../core/models/contract';
 import { scopes } from '../core/pruning/contract';
-import type { Scope } from '../core/pruning/contract';
+import type { Allocation, Scope } from '../core/pruning/contract';
 import { parsePattern, patternSparsity } from '../core/pruning/pattern';
 import { pruneScope } from '../core/pruning/pruneScope';
-import { pruningMethods } from '../core/pruning/registry';
+import { methodParameters } from '../core/pruning/options';
+import { findMethod, pruningMethods } from '../core/pruning/registry';
 import { providers } from '../core/runtime/contract';
 import type { Provider } from '../core/runtime/contract';
 import { DEFAULT_LEVELS } from '../core/sweep/plan';
@@ -18,6 +19,7 @@ import type { SweepRequest } from '../core/sweep/plan';
 import { MAX_RECIPE_CHARACTERS, parseRecipe } from '../language/recipe';
 import type { Recipe } from '../language/recipe';
 import { suggestion } from './arguments';
+import { givenAllocation, givenOwl, givenParameters, refuseStray } from './methodFlags';
 import type { Arguments, VerbContext } from './verbs/contract';
 
 const MAX_SEED = 2 ** 32 - 1;
@@ -36,6 +38,10 @@ export interface SweepWish {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   readonly seed: number;
+  /** Undefined: uniform. */
+  readonly allocation: Allocation | undefined;
+  /** Numbers of methods, by name. */
+  readonly parameters: Readonly<Record<string, number>>;
   /** Null: the default benchmark. */
   readonly benchmarks: readonly string[] | null;
   readonly protocol: string | null;
@@ -64,7 +70,7 @@ function levelsOf(texts: readonly string[] | undefined): number[] | undefined {
 }
 
 function readRecipe(file: string): Recipe {
-  const { recipe, diagnostics } = parseRecipe(readWholeText(file, 4 * MAX_RECIPE_CHARACTERS), { methods: pruningMethods.map(({ id }) => id), providers: ['auto', ...providers] });
+  const { recipe, diagnostics } = parseRecipe(readWholeText(file, 4 * MAX_RECIPE_CHARACTERS), { methods: pruningMethods.map(({ id }) => id), providers: ['auto', ...providers], parameters: methodParameters });
   const error = diagnostics.find(({ severity }) => severity === 'error');
   if (!recipe || error) throw new CheckpointError('recipe-invalid', { file, line: error?.line ?? 1, ...(error?.key ? { key: error.key } : {}) }, (error?.message ?? 'it cannot be read').replace(/\.$/, ''));
   return recipe;
@@ -96,6 +102,9 @@ export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): S
     include: args.has('include') ? args.many('include') : recipe?.include ?? [],
     exclude: args.has('exclude') ? args.many('exclude') : recipe?.exclude ?? [],
     seed: args.integer('seed', 0, MAX_SEED) ?? recipe?.seed ?? 0,
+    // Flags of an allocation go before the recipe's as a whole: half of each is neither.
+    allocation: ['allocation', 'owl-m', 'owl-lambda', 'owl-published'].some((flag) => args.has(flag)) ? givenAllocation(args.many('allocation'), givenOwl(args)) : givenAllocation(recipe?.allocation ?? [], recipe?.owl ?? {}),
+    parameters: { ...recipe?.parameters, ...givenParameters(args) },
     benchmarks: text !== undefined ? [textBenchmark(path.resolve(context.cwd, text))] : named ?? (recipe?.text ? [textBenchmark(beside(recipe.text))] : recipe?.benchmarks ?? null),
     protocol: args.text('protocol') ?? recipe?.protocol ?? null,
     context: args.integer('context', 1, MAX_TOKENS) ?? recipe?.context ?? null,
@@ -134,12 +143,14 @@ export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, 
   const other = implied === null ? undefined : levels.find((level) => level !== 0 && level !== implied);
   if (other !== undefined) throw usage(`the pattern ${wish.pattern} implies the level ${implied}; ${other} is another`);
   pruneScope(model, wish);
+  refuseStray(wish.parameters, wish.methods.map(findMethod));
   const longest = architecture.maxContext(model.checkpoint.config ?? {});
   const window = wish.context ?? protocol.defaults(longest).context;
   if (window > longest) throw new CheckpointError('context-too-long', { file: model.checkpoint.path }, `${window} tokens asked, the model has ${longest} positions`);
   return {
     checkpoint: wish.checkpoint, methods: wish.methods, levels, scope: wish.scope, pattern,
-    include: wish.include, exclude: wish.exclude, seed: wish.seed, benchmarks: distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder),
+    include: wish.include, exclude: wish.exclude, seed: wish.seed, ...(wish.allocation ? { allocation: wish.allocation } : {}), parameters: wish.parameters,
+    benchmarks: distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder),
     protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, runtime,
   };
 }

@@ -1,5 +1,5 @@
 import { CheckpointError } from '../errors';
-import type { BlockPattern, GroupPattern, Pattern } from './contract';
+import type { BlockPattern, GroupPattern, Pattern, Scope } from './contract';
 
 /** Larger groups than any hardware has; bounds what a person may type. */
 const MAX_GROUP = 1024;
@@ -38,3 +38,8 @@ export const patternText = (pattern: Pattern): string => (pattern === 'unstructu
 
 /** The sparsity that a pattern implies where every group is whole; null where it implies none. */
 export const patternSparsity = (pattern: Pattern): number | null => (isGroups(pattern) ? 1 - pattern.keep / pattern.of : null);
+
+/** @throws CheckpointError `unsupported-scope` for blocks that would compete within a row: they span several */
+export function checkPatternScope(pattern: Pattern, scope: Scope): void {
+  if (isBlock(pattern) && scope === 'row') throw new CheckpointError('unsupported-scope', { key: scope }, 'a block spans several rows; blocks compete in the scopes global and tensor');
+}

@@ -10,7 +10,7 @@ import { maskTensor } from '../workers/maskTensor';
 import { tensorSource } from '../workers/slices';
 import { blocksOn, blockTensor, type Blocked } from './blockScores';
 import type { BlockPattern, PlanTools, PrunePlan, PruneRequest, TensorRule } from './contract';
-import { patternText } from './pattern';
+import { checkPatternScope, patternText } from './pattern';
 import { cutSets, planCuts } from './planCuts';
 import { scanOf } from './planned';
 import type { PlannedTensors } from './planned';
@@ -28,7 +28,7 @@ export async function* planBlocks(
   model: Model, tensors: readonly ScopeTensor[], request: PruneRequest, block: BlockPattern, sparsityOf: (tensor: ScopeTensor) => number,
   scores: ReadonlyMap<string, ScoreStep> | null, tools: PlanTools, signal?: AbortSignal,
 ): Job<PlannedTensors> {
-  if (request.scope === 'row') throw new CheckpointError('unsupported-scope', { key: 'row' }, 'a block spans several rows; blocks compete in the scopes global and tensor');
+  checkPatternScope(block, request.scope);
   const problems: Problem[] = [];
   const parts = tensors.map((tensor) => {
     const { info, role } = tensor, orientation = role.orientation ?? 'out-in', place = { file: model.checkpoint.files[info.file].path, tensor: info.name };

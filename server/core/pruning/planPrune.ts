@@ -8,8 +8,9 @@ import { scanModel } from '../stats/scan';
 import type { WorkerPool } from '../workers/contract';
 import type { PlanTools, PrunePlan, PruneRequest } from './contract';
 import { checkAllocation } from './allocation';
+import { checkParameters } from './options';
 import { pruneScope } from './pruneScope';
-import { patternKind, patternText } from './pattern';
+import { checkPatternScope, patternKind, patternText } from './pattern';
 import { findMethod } from './registry';
 
 export interface PlanOptions {
@@ -26,7 +27,7 @@ export interface PlanOptions {
  * Plans a pruning: which weights become zero, exactly, with nothing written. One pass over the tensors in scope that were
  * not scanned yet; for F32 and F64 one more, over the bins that hold the threshold.
  *
- * @throws CheckpointError `unknown-method`, `unsupported-scope`, `unsupported-pattern`, `unsupported-allocation`, `bad-sparsity`, `no-match`,
+ * @throws CheckpointError `unknown-method`, `unsupported-scope`, `unsupported-pattern`, `unsupported-allocation`, `bad-parameter`, `bad-sparsity`, `no-match`,
  *   `unsupported-dtype`, `nothing-in-scope`, `cancelled`, and what reading throws
  */
 export async function* planPrune(
@@ -42,7 +43,9 @@ export async function* planPrune(
   if (!method.patterns.includes(patternKind(request.pattern))) {
     throw new CheckpointError('unsupported-pattern', { key: patternText(request.pattern) }, `${method.id} takes ${method.patterns.join(', ')}`);
   }
+  checkPatternScope(request.pattern, request.scope);
   checkAllocation(method, request);
+  checkParameters(method, request.parameters);
   const names = method.structured ? [] : pruneScope(model, request).tensors.map(({ info }) => info.name);
   const missing = names.filter((name) => !options.scans?.has(name));
   const scans = new Map<string, TensorScan>(options.scans);

@@ -69,8 +69,8 @@ async function pruneTensor(
 }
 
 const parameters: PruningMethod['parameters'] = [
-  { name: 'block-size', title: 'Block size', help: 'Inputs whose weights are chosen together, in the order of the inputs.', fallback: 128, min: 1, max: 1024, whole: true },
-  { name: 'damping', title: 'Damping', help: 'Added to the diagonal of the Hessian, as a fraction of its mean.', fallback: 0.01, min: 0, max: 1, whole: false },
+  { name: 'block-size', title: 'Block size', help: 'inputs whose weights are chosen together, in the order of the inputs', fallback: 128, min: 1, max: 1024, whole: true },
+  { name: 'damping', title: 'Damping', help: 'added to the diagonal of the Hessian, as a fraction of its mean', fallback: 0.01, min: 0, max: 1, whole: false },
 ];
 
 /** Chooses by what the outputs would lose, and makes up for it with the weights that stay. */

@@ -1,7 +1,7 @@
 import type { Problem } from '../errors';
 import type { Evaluation } from '../evaluation/contract';
 import type { Progress } from '../job';
-import type { Pattern, Scope } from '../pruning/contract';
+import type { Allocation, Pattern, Scope } from '../pruning/contract';
 import type { Provider } from '../runtime/contract';
 
 /** A pure description of one unit of work: whoever runs it, wherever, gets the same answer. Written as SPEC.json. */
@@ -17,6 +17,10 @@ export interface CellSpecification {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   readonly seed: number;
+  /** How the total is dealt out; missing: uniform. */
+  readonly allocation?: Allocation;
+  /** Every number that the method takes; missing where it takes none. */
+  readonly parameters?: Readonly<Record<string, number>>;
   /** Benchmark id, or `text:<absolute path>`. */
   readonly benchmark: string;
   readonly protocol: string;

@@ -23,7 +23,7 @@ import { valueBytes } from '../tensor/tensorInfo';
 import { openSession } from '../runtime/session';
 import type { TensorScan } from '../stats/contract';
 import { scanModel } from '../stats/scan';
-import { scratchPath } from '../temporaries';
+import { makeScratch, scratchPath } from '../temporaries';
 import type { WorkerPool } from '../workers/contract';
 import type { CellRuntime, CellSizes, CellSpecification } from './contract';
 import { checkpointFingerprint } from './plan';
@@ -102,19 +102,22 @@ export class Workshop {
 
   /** The weights of a cell: planned, written as an overlay, and weighed. Those of the last cell are kept for the next. */
   async *weights(cell: CellSpecification, signal?: AbortSignal): Job<PrunedWeights> {
-    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.provider, cell.threads, cell.context);
+    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.allocation, cell.parameters, cell.provider, cell.threads, cell.context);
     if (this.current?.key === name) return this.current.weights;
     await this.drop();
     const { model } = this.open(cell.checkpoint);
     this.materialised ??= yield* withPlainWeights(model, this.tools.scratch, signal);
     const scans = yield* this.scans(cell, signal);
-    const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed };
-    const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans }, signal);
-    const folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
-    let smaller: PlainModel | null = null;
+    const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed, ...(cell.allocation ? { allocation: cell.allocation } : {}), ...(cell.parameters ? { parameters: cell.parameters } : {}) };
+    // What a method wrote while planning is copied into the overlay, and goes then.
+    const scratch = makeScratch(this.tools.scratch);
+    let folder: string | null = null, smaller: PlainModel | null = null;
     try {
+      const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans, scratch }, signal);
+      folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
       if (plan?.structure) smaller = yield* withPlainWeights(applyArchitecture(plan.structure.shrunk), this.tools.scratch, signal);
       const overlay = plan && folder ? yield* writeOverlay(model, plan, [...plan.rules.keys()], folder, this.tools.pool, this.tools.io, signal) : new Map<string, WeightReference>();
+      scratch.remove();
       const sized = smaller ? smallerTensors(smaller.model) : sizedTensors(this.materialised.model, cell, plan, overlay, scans);
       const sizes = yield* measureSizes(sized, { threads: cell.threads }, signal);
       const weights: PrunedWeights = { plan, overlay, sizes, smaller, evaluator: null, timed: null, folder };
@@ -124,6 +127,8 @@ export class Workshop {
       smaller?.close();
       if (folder) rmSync(folder, { recursive: true, force: true });
       throw error;
+    } finally {
+      scratch.remove();
     }
   }
 

@@ -50,13 +50,17 @@ export const catalog: Verb<'catalog'> = {
   text: catalogText,
 };
 
+const methodWords = ({ scopes, defaultScope, patterns, allocations, parameters }: CatalogJson['methods'][number]): string => [
+  `scopes ${scopes.join(', ')} (default ${defaultScope})`, `patterns ${patterns.join(', ')}`, `allocations ${allocations.join(', ')}`, ...parameters.map(({ name, fallback }) => `--${name} (default ${fallback})`),
+].join('; ');
+
 function catalogText(output: CatalogJson): string {
   const section = (name: string, rows: readonly (readonly [string, string, string])[]): string =>
     `${name}\n${table([{ title: '  id', align: 'left' }, { title: 'what', align: 'left' }, { title: '', align: 'left' }], rows.map(([id, title, rest]) => [`  ${id}`, title, rest]))}`;
   const there = (available: boolean, otherwise: string): string => available ? 'available' : otherwise;
   return [
     section('formats', output.formats.map((one) => [one.id, one.summary, one.writable ? 'read and written' : 'read'])),
-    section('methods', output.methods.map((one) => [one.id, one.summary, `scopes ${one.scopes.join(', ')} (default ${one.defaultScope}); patterns ${one.patterns.join(', ')}`])),
+    section('methods', output.methods.map((one) => [one.id, one.summary, methodWords(one)])),
     section('architectures', output.architectures.map((one) => [one.id, one.title, `${one.kind}${one.evaluates ? '' : ', not evaluated'}; ${one.summary}`])),
     section('benchmarks', output.benchmarks.map((one) => [one.id, one.title, there(one.available, 'not found (--data FOLDER)') + (one.note ? `; ${one.note}` : '')])),
     section('protocols', output.protocols.map((one) => [one.id, one.title, `${one.kind}, ${one.metric}`])),

@@ -1,14 +1,16 @@
 import { protocols } from '../../core/evaluation/protocols';
 import { scopes } from '../../core/pruning/contract';
 import { providers } from '../../core/runtime/contract';
+import { methodFlags } from '../methodFlags';
 import type { Flag } from './contract';
 
 /** Which weights are chosen, and where they compete: of `prune` and of `sweep`. */
 export const selectionFlags: readonly Flag[] = [
   { name: 'scope', value: scopes.join('|'), help: "where weights compete (default: the method's own)" },
-  { name: 'pattern', value: 'unstructured|N:M', help: 'N:M keeps N of every M consecutive inputs, and implies the sparsity' },
+  { name: 'pattern', value: 'unstructured|N:M|RxC', help: 'N:M keeps N of every M consecutive inputs, and implies the sparsity; RxC: blocks of R outputs and C inputs go whole' },
   { name: 'include', value: 'GLOB', many: true, help: 'prune these tensors too' },
   { name: 'exclude', value: 'GLOB', many: true, help: 'leave these tensors alone' },
+  ...methodFlags,
   { name: 'calibration', value: 'FILE|train|valid', help: 'text for methods that need calibration' },
   { name: 'calibration-samples', value: 'N', help: 'windows of calibration text (default: 128)' },
   { name: 'calibration-length', value: 'N', help: 'tokens of each window' },

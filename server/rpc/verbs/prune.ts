@@ -20,7 +20,8 @@ import { makeScratch } from '../../core/temporaries';
 import { BUFFER, BUFFER_BYTES } from '../../core/kernels/layout';
 import { makePool } from '../../core/workers/pool';
 import type { PruneNeedsJson } from '../../protocol/verbs';
-import { pruneJson, pruneText, writtenOtherwise } from '../pruneOutput';
+import { pruneJson, writtenOtherwise } from '../pruneOutput';
+import { pruneText } from '../pruneText';
 import { pruneRequest } from '../pruneRequest';
 import type { Arguments, Verb, VerbContext } from './contract';
 import { selectionFlags } from './flags';
@@ -52,6 +53,7 @@ export const prune: Verb<'prune'> = {
   async *run(args, context) {
     const started = performance.now();
     const { checkpoint, methodId, request, manifest, format } = wishOf(args, context);
+    if (findMethod(methodId).structured && (format !== 'dense' || args.has('masks'))) throw usage(`${methodId} takes whole parts out: there are no masks, and nothing to pack (--format dense)`);
     const model = openModel(checkpoint), dry = args.has('dry-run');
     const given = args.text('out');
     const options = { out: given === undefined ? null : path.resolve(context.cwd, given), force: context.force, io: context.io, as: packings[format] === null ? 'own' : 'safetensors' } as const;

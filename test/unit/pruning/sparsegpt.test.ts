@@ -11,7 +11,7 @@ import { writePruned } from '../../../server/core/pruning/writePruned';
 import { bf16Bits } from '../../../server/core/tensor/narrow';
 import { makePool } from '../../../server/core/workers/pool';
 import { f32, scratch, valuesOf, writeFixture, zerosIn, type Made } from './helpers';
-import { expectedOf, goldenModel, home, methodCases, planWith, rawTensors, storedStatistics } from './methodCases';
+import { calibrateWith, expectedOf, goldenModel, home, methodCases, noCalibration, planWith, rawTensors, storedStatistics } from './methodCases';
 
 const folder = scratch('sparsegpt'), pool = makePool({ threads: 2 });
 after(() => pool.close());
@@ -179,4 +179,20 @@ test('a matrix whose inputs calibration did not see is left as it is, and that i
   writeFixture(file, [single(down, plainValues)]);
   const request = { sparsity: 0.5, scope: 'tensor', pattern: 'unstructured', include: [], exclude: [], seed: 0 } as const;
   await assert.rejects(runJob(planPrune(openModel(file), 'sparsegpt', request, pool, { io: 'pread' })), { code: 'calibration-needed' });
+});
+
+test('an allocation gives each tensor a sparsity of its own, met exactly', async () => {
+  const model = goldenModel('llama'), statistics = storedStatistics('llama', 'moments', path.join(folder, 'table')), up = 'model.layers.0.mlp.up_proj.weight';
+  const exclude = model.checkpoint.tensors.map(({ name }) => name).filter((name) => name !== down && name !== up);
+  const allocation = { kind: 'table', entries: [{ glob: down, sparsity: 0.31 }] } as const;
+  const { tensors } = await planWith(model, 'sparsegpt', { sparsity: 0.5, scope: 'tensor', exclude, allocation }, statistics, pool, path.join(folder, 'table'));
+  // Both have 6,880 weights.
+  assert.deepEqual(Object.fromEntries(tensors.map(({ name, zerosAfter }) => [name, zerosAfter])), { [down]: roundHalfEven(0.31 * 6880), [up]: roundHalfEven(0.69 * 6880) });
+});
+
+test('a cancel while it works is heard', async () => {
+  const model = goldenModel('llama'), statistics = storedStatistics('llama', 'moments', path.join(folder, 'cancel')), stop = new AbortController();
+  const job = planPrune(model, 'sparsegpt', { sparsity: 0.5, scope: 'tensor', pattern: 'unstructured', include: [], exclude: ['model.layers.[12].*'], seed: 0, calibration: noCalibration }, pool,
+    { io: 'pread', calibrate: calibrateWith(statistics), scratch: { path: folder } }, stop.signal);
+  await assert.rejects(runJob(job, ({ stage, done }) => { if (stage === 'prune' && done === 3) stop.abort(); }), { code: 'cancelled' });
 });

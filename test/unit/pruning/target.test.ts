@@ -226,8 +226,8 @@ test('wrong usage says what would be right', async () => {
   const model = makeModel('usage');
   const table: [string[], RegExp, number][] = [
     [[], /--sparsity is missing/, 2], [['--sparsity', '50%'], /from 0 to 1, not `50%`/, 2], [['--sparsity', '1.5'], /from 0 to 1/, 2], [['--sparsity', '-0.1'], /from 0 to 1/, 2], [['--sparsity', 'NaN'], /from 0 to 1/, 2],
-    [['--sparsity', '0.3', '--pattern', '2:4'], /implies --sparsity 0.5/, 2], [['--pattern', '4:2'], /unsupported-pattern/, 1], [['--sparsity', '0.5', '--scope', 'layer'], /--scope takes global, tensor, row/, 2],
-    [['--sparsity', '0.5', '--method', 'wand'], /unknown-method: .*magnitude/, 1], [['--sparsity', '0.5', '--calibration', 'train'], /magnitude needs none/, 2],
+    [['--sparsity', '0.3', '--pattern', '2:4'], /implies --sparsity 0.5/, 2], [['--pattern', '4:2'], /unsupported-pattern/, 2], [['--sparsity', '0.5', '--scope', 'layer'], /--scope takes global, tensor, row/, 2],
+    [['--sparsity', '0.5', '--method', 'wand'], /unknown-method: .*magnitude/, 2], [['--sparsity', '0.5', '--calibration', 'train'], /magnitude needs none/, 2],
     [['--sparsity', '0.5', '--include', 'nothing*'], /no-match/, 1], [['--sparsity', '0.5', '--exclude', '*.bias'], /no-match/, 1], [['--sparsity', '0.5', '--exclude', '*'], /nothing-in-scope/, 1],
     [['--sparsity', '0.5', '--include', '[a'], /Glob/, 2],
   ];
