@@ -51,7 +51,7 @@ export function activate(context: vscode.ExtensionContext): WinnowApi {
   const host: Host = {
     context, client, log, jobs, faults: [],
     handlers: {
-      prune: ({ path: target, sparsity, askMethod: true }) => prune(host, { path: target, sparsity }),
+      prune: ({ path: target, sparsity }) => prune(host, { path: target, sparsity, askMethod: true }),
       sweep: ({ path: target }) => sweep(host, { path: target }),
       openPath: async ({ path: target }) => { await openPath(target); return {}; },
       // The panel of a sweep asks for its report; anyone else for the panel.
