@@ -130,6 +130,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'bad-manifest': (p, d) => `${file(p)} cannot be used as a manifest${colon(d)}. Give the ${'`winnow-manifest.json`'} that a pruning wrote beside its output.`,
   'not-masks': (p, d) => `${file(p)} holds no masks${p.tensor === undefined ? '' : ` for ${tensor(p)}`}${aside(d)}. Give the file that prune --masks wrote.`,
   'not-two-four': (p, d) => `${tensor(p)}${inFile(p)} is not 2:4 along the axis that the packed layout groups${colon(d)}. Prune it with --pattern 2:4 (a layout that stores inputs first cannot be packed so), or use --format bitmask.`,
+  'packed-layout': (p, d) => `${file(p)} is stored in the layout of compressed-tensors${colon(d)}. Its versions up to 0.14 unpack it, later ones do not, nor does a transformers that asks for those; convert it to safetensors for the dense checkpoint.`,
   'stored-dense': (p, d) => `${tensor(p)}${inFile(p)} is stored dense${colon(d)}.`,
   'source-differs': (p, d) => `${file(p)} is not the checkpoint that the manifest was written of${aside(d)}. Name the original checkpoint after --from-manifest.`,
   // evaluation

@@ -64,7 +64,8 @@ export async function* writeCompressed(
   const { files, bytes } = yield* publish(checkpoint, target, layouts, (stage) => fill(checkpoint, parts, layouts, packed, packing, source, stage, pool, signal), signal, {
     as: 'safetensors', edit, account: options.account && (async (_, written) => options.account!(changed, written)),
   });
-  return { out: target.path, kind: target.kind, files, bytes, changed, problems };
+  const loaders: Problem = { code: 'packed-layout', where: { file: target.path }, detail: packing };
+  return { out: target.path, kind: target.kind, files, bytes, changed, problems: packed.size > 0 ? [...problems, loaders] : problems };
 }
 
 const inFiles = (checkpoint: Checkpoint, files: readonly number[]): TensorInfo[] => checkpoint.tensors.filter((info) => files.includes(info.file));

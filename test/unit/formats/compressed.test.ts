@@ -162,3 +162,15 @@ test('pieces that lie are refused by name before they size anything', () => {
   const plain = openCheckpoint(path.join(golden, 'dense.safetensors'));
   assert.equal(interpretCompressed(plain), plain, 'a plain file is left as it is');
 });
+
+test('weights beside their masks, as torch.nn.utils.prune leaves them, are the masked weights in safetensors too', async () => {
+  const name = 'transformer.h.0.attn.c_attn', original = Array.from({ length: 24 }, (_, i) => i - 11.5), mask = original.map((_, i) => (i % 3 === 0 ? 0 : 1));
+  const whole = f32(`${name}.weight`, [4, 6], original.map((value, i) => value * mask[i] || 0)), bias = f32(`${name}.bias`, [6], [1, 2, 3, 4, 5, 6]);
+  writeFixture(at('pairs.safetensors'), [f32(`${name}.weight_orig`, [4, 6], original), f32(`${name}.weight_mask`, [4, 6], mask), bias]);
+  writeFixture(at('whole.safetensors'), [whole, bias]);
+  assert.equal((await run<CompareJson>('compare', at('pairs.safetensors'), at('whole.safetensors'))).identical, true);
+  const { problems, tensors } = await run<InspectJson>('inspect', at('pairs.safetensors'));
+  assert.deepEqual([problems.some(({ code }) => code === 'mask-folded'), tensors.map((tensor) => tensor.name)], [true, [whole.name, bias.name]]);
+  for (const source of ['pairs', 'whole']) await run('prune', at(`${source}.safetensors`), '--sparsity', '0.5', '--out', at(`${source}-pruned.safetensors`));
+  assert.equal(sha(at('pairs-pruned.safetensors')), sha(at('whole-pruned.safetensors')));
+});
