@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { version } from '../../../package.json';
 import type { Packing } from '../../core/formats/compressed/pieces';
-import type { Checkpoint } from '../../core/formats/contract';
 import { CheckpointError } from '../../core/errors';
 import { openCheckpoint } from '../../core/formats/openCheckpoint';
 import { openModel } from '../../core/models/openModel';
@@ -14,8 +13,8 @@ import { writeMasks } from '../../core/pruning/masks';
 import { planPrune } from '../../core/pruning/planPrune';
 import { freeSpaceAt, type PublishedFile } from '../../core/pruning/publish';
 import { findMethod } from '../../core/pruning/registry';
-import { writeCompressed } from '../../core/pruning/writeCompressed';
-import { prunedTarget, writePruned, type WriteOptions } from '../../core/pruning/writePruned';
+import { compressedSize, writeCompressed } from '../../core/pruning/writeCompressed';
+import { prunedTarget, weightBytes, writePruned, type WriteOptions } from '../../core/pruning/writePruned';
 import { makeScratch } from '../../core/temporaries';
 import { BUFFER, BUFFER_BYTES } from '../../core/kernels/layout';
 import { makePool } from '../../core/workers/pool';
@@ -69,8 +68,9 @@ export const prune: Verb<'prune'> = {
       const plan = yield* planPrune(model, methodId, request, pool, { io: context.io, scratch }, context.signal);
       if (manifest) requireSameCalibration(manifest, plan);
       if (dry) {
-        const needs = needsOf(model.checkpoint, target.path, context.threads, (performance.now() - started) / 1000);
-        return pruneJson(model, plan, { out: target.path, format, bytes: needs.diskBytes, seconds: needs.planSeconds, manifest: null, masks: null, needs, problems: writtenOtherwise(model) });
+        const packed = packings[format], size = packed === null ? { bytes: weightBytes(model.checkpoint), scratch: 0 } : compressedSize(model, plan, packed);
+        const needs = needsOf(size, target.path, context.threads, (performance.now() - started) / 1000);
+        return pruneJson(model, plan, { out: target.path, format, bytes: size.bytes, seconds: needs.planSeconds, manifest: null, masks: null, needs, problems: writtenOtherwise(model) });
       }
       let told = '';
       const packing = packings[format], writing = {
@@ -141,8 +141,8 @@ function requireSameCalibration({ calibration }: PruneManifest, plan: PrunePlan)
 const ASSUMED_BYTES_PER_SECOND = 500e6;
 
 /** What pruning would take, from sizes; the plan is made again. */
-function needsOf(checkpoint: Checkpoint, out: string, threads: number, planSeconds: number): PruneNeedsJson {
-  const diskBytes = checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0);
+function needsOf({ bytes, scratch }: { readonly bytes: number; readonly scratch: number }, out: string, threads: number, planSeconds: number): PruneNeedsJson {
+  const diskBytes = bytes + scratch;
   return {
     diskBytes, freeDiskBytes: freeSpaceAt(out).free, memoryBytes: (threads + 1) * (BUFFER + BUFFER_BYTES), planSeconds,
     seconds: planSeconds + diskBytes / ASSUMED_BYTES_PER_SECOND, assumedBytesPerSecond: ASSUMED_BYTES_PER_SECOND,

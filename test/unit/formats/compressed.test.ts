@@ -79,6 +79,9 @@ test('a packed checkpoint shows, counts, evaluates and converts like the dense o
   const dense = at('dense'), packed = at('packed'), back = at('back');
   const whole = await run<PruneJson>('prune', media, '--sparsity', '0.5', '--out', dense), small = await run<PruneJson>('prune', media, '--sparsity', '0.5', '--format', 'bitmask', '--out', packed);
   assert.deepEqual(small.tensors, whole.tensors);
+  const planned = await run<PruneJson>('prune', media, '--sparsity', '0.5', '--format', 'bitmask', '--out', at('planned'), '--dry-run');
+  assert.ok(Math.abs(planned.bytes - small.bytes) < 20_000, `${planned.bytes} planned, ${small.bytes} written; headers aside`);
+  assert.ok(planned.needs!.diskBytes > planned.bytes, 'a dense file lies there meanwhile');
   // Half of 1,179,648 F32 weights gone, a bit each and 8 bytes a row instead.
   assert.ok(small.bytes < whole.bytes - 589_824 * 4 + 1_179_648 / 8 + 8 * 10_000, `${small.bytes} of ${whole.bytes}`);
 
