@@ -177,3 +177,16 @@ test('weights beside their masks, as torch.nn.utils.prune leaves them, are the m
   for (const source of ['pairs', 'whole']) await run('prune', at(`${source}.safetensors`), '--sparsity', '0.5', '--out', at(`${source}-pruned.safetensors`));
   assert.equal(sha(at('pairs-pruned.safetensors')), sha(at('whole-pruned.safetensors')));
 });
+
+test('every dtype of whole bytes packs and unpacks to the same bits', async () => {
+  const bytesOf = (size: number, n: number): Uint8Array => Uint8Array.from({ length: n * size }, (_, i) => (Math.floor(i / size) % 3 === 0 ? 0 : (i * 37 + 11) & 0x3f));
+  const shape = [9, 13], tensors = ([['F64', 8], ['F32', 4], ['F16', 2], ['BF16', 2], ['F8_E4M3', 1], ['F8_E5M2', 1]] as const).map(([dtype, size], i): Made => ({ name: `model.layers.${i}.mlp.up_proj.weight`, dtype, shape, bytes: bytesOf(size, 117) }));
+  // Minus zero is no +0.0: it is kept and comes back as it was.
+  tensors[1].bytes.set([0, 0, 0, 0x80], 0);
+  writeFixture(at('dtypes.safetensors'), tensors);
+  await run('prune', at('dtypes.safetensors'), '--sparsity', '0.1', '--format', 'bitmask', '--out', at('dtypes-packed.safetensors'));
+  await run('convert', at('dtypes-packed.safetensors'), '--to', 'safetensors', '--out', at('dtypes-back.safetensors'));
+  const back = stored(at('dtypes-back.safetensors'));
+  for (const tensor of tensors) assert.deepEqual(back.get(tensor.name), tensor, tensor.dtype);
+  assert.ok(stored(at('dtypes-packed.safetensors')).has('model.layers.0.mlp.up_proj.bitmask'));
+});
