@@ -84,14 +84,13 @@ function markRow(items: Items, lanes: 1 | 2, start: number, width: number, bits:
 
 /** Appends the marked items; with an empty `out` it only counts. @returns items so far */
 function keepRow(items: Items, lanes: 1 | 2, start: number, width: number, bits: Uint8Array, from: number, out: Items, at: number): number {
-  const writes = out.length > 0;
   for (let x = 0, mark = from; x < width; x += 8, mark++) {
     const byte = bits[mark];
+    // Every item is put at the end, and stays there when it is marked: a branch that nobody can foresee costs more.
     for (let b = 0, i = start + x; byte >> b > 0; b++, i++) {
-      if (((byte >> b) & 1) === 0) continue;
-      if (writes && lanes === 1) out[at] = items[i];
-      else if (writes) { out[2 * at] = items[2 * i]; out[2 * at + 1] = items[2 * i + 1]; }
-      at++;
+      if (lanes === 1) out[at] = items[i];
+      else { out[2 * at] = items[2 * i]; out[2 * at + 1] = items[2 * i + 1]; }
+      at += (byte >> b) & 1;
     }
   }
   return at;

@@ -40,11 +40,12 @@ export function bitmasked(kept: ByteSource, bits: ByteSource, offsets: ByteSourc
   const spread = (marks: Uint8Array, at: number, count: number, values: Items, used: number, out: Items, to: number): number => {
     for (let x = 0; x < count; x += 8, at++) {
       const byte = marks[at];
+      // No branch that nobody can foresee: an unmarked item is the next value with all its bits cleared.
       for (let b = 0, i = to + x; byte >> b > 0; b++, i++) {
-        if (((byte >> b) & 1) === 0) continue;
-        if (lanes === 1) out[i] = values[used];
-        else { out[2 * i] = values[2 * used]; out[2 * i + 1] = values[2 * used + 1]; }
-        used++;
+        const bit = (byte >> b) & 1;
+        if (lanes === 1) out[i] = values[used] & -bit;
+        else { out[2 * i] = values[2 * used] & -bit; out[2 * i + 1] = values[2 * used + 1] & -bit; }
+        used += bit;
       }
     }
     return used;
