@@ -55,6 +55,7 @@ export function pruneJson(model: Model, plan: PrunePlan, outcome: PruneOutcome):
     bytes: outcome.bytes,
     seconds: outcome.seconds,
     manifest: outcome.manifest,
+    calibration: plan.calibration ?? null,
     masks: outcome.masks,
     dryRun: outcome.needs !== undefined,
     ...(outcome.needs && { needs: outcome.needs }),
