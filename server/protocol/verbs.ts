@@ -57,6 +57,23 @@ export interface StatsJson {
   tensors: (StatsNumbers & { name: string })[];
 }
 
+/** Everything that makes two calibrations the same. */
+export interface CalibrationJson {
+  /** A path, or a benchmark and its split. */
+  text: string;
+  textSha256: string;
+  /** Windows, and tokens of each. */
+  samples: number;
+  length: number;
+  /** Tokens that were fed in all. */
+  tokens: number;
+  seed: number;
+  /** Whether all blocks were calibrated as they are; otherwise each on what came through the pruned blocks before it. */
+  oneShot: boolean;
+  /** Where the model really ran. */
+  provider: string;
+}
+
 export interface PruneJson {
   out: string;
   method: string;
@@ -78,6 +95,8 @@ export interface PruneJson {
   seconds: number;
   /** Path of the manifest beside the output. */
   manifest: string | null;
+  /** What the inputs of the matrices were taken from; null where the method looks at weights alone. */
+  calibration: CalibrationJson | null;
   /** Path of the written masks, null when none were asked for. */
   masks: string | null;
   /** Nothing was written: `out`, `bytes` and `changed` are what pruning would give, `needs` what it would take. */

@@ -26,7 +26,7 @@ export const givenParameters = (args: Arguments): Record<string, number> => Obje
 export function refuseStray(given: Readonly<Record<string, number>>, methods: readonly PruningMethod[]): void {
   for (const name of Object.keys(given)) {
     if (methods.some(({ parameters }) => parameters.some((parameter) => parameter.name === name))) continue;
-    throw new CheckpointError('usage', {}, `${name} is for ${methodParameters.find((parameter) => parameter.name === name)?.methods.join(', ') ?? 'no method'}; ${methods.map(({ id }) => id).join(', ')} does not take it`);
+    throw new CheckpointError('usage', {}, `\`${name}\` is for ${methodParameters.find((parameter) => parameter.name === name)?.methods.join(', ') ?? 'no method'}; ${methods.map(({ id }) => id).join(', ')} does not take it`);
   }
 }
 

@@ -55,6 +55,7 @@ export function pruneJson(model: Model, plan: PrunePlan, outcome: PruneOutcome):
     bytes: outcome.bytes,
     seconds: outcome.seconds,
     manifest: outcome.manifest,
+    calibration: plan.calibration ?? null,
     masks: outcome.masks,
     dryRun: outcome.needs !== undefined,
     ...(outcome.needs && { needs: outcome.needs }),
@@ -67,7 +68,7 @@ const fraction = (part: number, whole: number): number | null => (whole > 0 ? pa
 
 /** Formats that are only read are written as safetensors, and that is said. */
 export const writtenOtherwise = ({ checkpoint }: Model): Problem[] => (checkpoint.packing !== undefined
-  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `its ${checkpoint.packing} layout is written dense; --format keeps it packed` }]
+  ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: checkpoint.packing === 'torch-masks' ? 'its masks are applied, and its weights have the names that the model uses' : `its ${checkpoint.packing} layout is written dense; --format keeps it packed` }]
   : isRewritten(checkpoint) ? [{ code: 'other-format-written', where: { file: checkpoint.path }, detail: `${formatOf(checkpoint.format).title} is read, not written; ${writtenChanges(checkpoint)}` }] : []);
 
 /** What a person finds changed in the copy. */

@@ -4,15 +4,18 @@ import type { Pattern, PruneRequest, PruningMethod, Scope } from '../core/prunin
 import { statisticsNeeded } from '../core/pruning/inputNorms';
 import { parsePattern, patternSparsity, patternText } from '../core/pruning/pattern';
 import { parametersOf } from '../core/pruning/options';
+import { providers } from '../core/runtime/contract';
+import type { Provider } from '../core/runtime/contract';
+import { calibrationFlag, calibrationRequest, calibrationWish } from './calibrationFlags';
 import { givenAllocation, givenOwl, givenParameters, refuseStray } from './methodFlags';
-import type { Arguments } from './verbs/contract';
+import type { Arguments, VerbContext } from './verbs/contract';
 
 const MAX_SEED = 2 ** 32 - 1;
 
 const usage = (detail: string): CheckpointError => new CheckpointError('usage', {}, detail);
 
 /** What the flags ask of a method. @throws CheckpointError `usage`, `unsupported-pattern` */
-export function pruneRequest(args: Arguments, method: PruningMethod): PruneRequest {
+export function pruneRequest(args: Arguments, method: PruningMethod, context: Pick<VerbContext, 'cwd' | 'threads' | 'dataFolder'>): PruneRequest {
   const pattern: Pattern = parsePattern(args.text('pattern') ?? 'unstructured');
   const given = args.number('sparsity', 0, 1);
   const implied = patternSparsity(pattern) ?? undefined;
@@ -24,16 +27,16 @@ export function pruneRequest(args: Arguments, method: PruningMethod): PruneReque
   if (!scopes.includes(scope as Scope)) throw usage(`--scope takes ${scopes.join(', ')}, not \`${scope}\``);
   const allocation = givenAllocation(args.many('allocation'), givenOwl(args)), numbers = givenParameters(args);
   refuseStray(numbers, [method]);
-  refuseCalibration(args, method, allocation);
+  const calibrates = statisticsNeeded(method, { allocation }) !== null, seed = args.integer('seed', 0, MAX_SEED) ?? 0;
+  const stray = calibrationFlag(args) ?? ['benchmark', 'provider'].find((flag) => args.has(flag));
+  if (stray !== undefined && !calibrates) throw usage(`--${stray} is for methods that need calibration; ${method.id} needs none`);
+  const benchmark = args.text('benchmark'), provider = args.text('provider') ?? 'auto';
+  if (provider !== 'auto' && !providers.includes(provider as Provider)) throw new CheckpointError('unknown-provider', { key: provider }, `\`${provider}\``);
+  const calibration = calibrates ? calibrationRequest(calibrationWish(args, context.cwd), { benchmarks: benchmark === undefined ? [] : [benchmark], seed, provider: provider as Provider | 'auto' }, context) : null;
   const parameters = parametersOf(method, numbers);
   return {
     sparsity: implied ?? given!, scope: scope as Scope, pattern,
-    include: args.many('include'), exclude: args.many('exclude'), seed: args.integer('seed', 0, MAX_SEED) ?? 0,
-    ...(allocation ? { allocation } : {}), ...(parameters ? { parameters } : {}),
+    include: args.many('include'), exclude: args.many('exclude'), seed,
+    ...(allocation ? { allocation } : {}), ...(parameters ? { parameters } : {}), ...(calibration ? { calibration } : {}),
   };
-}
-
-function refuseCalibration(args: Arguments, method: PruningMethod, allocation: PruneRequest['allocation']): void {
-  const asked = ['calibration', 'calibration-samples', 'calibration-length'].find((flag) => args.has(flag));
-  if (asked !== undefined && statisticsNeeded(method, { allocation }) === null) throw usage(`--${asked} is for methods that need calibration; ${method.id} needs none`);
 }

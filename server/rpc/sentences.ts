@@ -125,6 +125,8 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'unsupported-dtype': (p, d) => `The dtype of ${tensor(p)}${inFile(p)} cannot be used for this${aside(d)}. Leave the tensor out with --exclude, or convert the checkpoint.`,
   'no-match': (_, d) => `A pattern matches no tensor${aside(d)}. \`winnow inspect --json\` lists the names.`,
   'became-infinite': (p, d) => `Values of ${tensor(p)}${inFile(p)} are too large for the new dtype and became infinite${aside(d)}. Use BF16 or F32, which reach further than F16.`,
+  'calibration-is-evaluated': (p, d) => `${file(p)} is a text that is evaluated${aside(d)}; a model calibrated on it would look better than it is. Calibrate on another text, e.g. --calibration train.`,
+  'calibration-impossible': (p, d) => `${file(p)} cannot be calibrated${colon(d)}. Choose a method that needs no calibration; \`winnow catalog\` says which.`,
   'calibration-needed': (_, d) => `The method has to see what the matrices are fed${aside(d)}. Name a text with --calibration.`,
   'inputs-unknown': (p, d) => `Calibration did not see what ${tensor(p)}${inFile(p)} is fed${aside(d)}. It is left as it is; exclude it to be rid of this remark.`,
   'hessian-damped': (p, d) => `The second moments of the inputs of ${tensor(p)}${inFile(p)} are not positive definite and were damped more than asked${aside(d)}. Calibrate with more samples, or ask for more damping.`,
@@ -132,6 +134,7 @@ export const sentences: Record<ErrorCode, Sentence> = {
   'bad-manifest': (p, d) => `${file(p)} cannot be used as a manifest${colon(d)}. Give the ${'`winnow-manifest.json`'} that a pruning wrote beside its output.`,
   'not-masks': (p, d) => `${file(p)} holds no masks${p.tensor === undefined ? '' : ` for ${tensor(p)}`}${aside(d)}. Give the file that prune --masks wrote.`,
   'not-two-four': (p, d) => `${tensor(p)}${inFile(p)} is not 2:4 along the axis that the packed layout groups${colon(d)}. Prune it with --pattern 2:4 (a layout that stores inputs first cannot be packed so), or use --format bitmask.`,
+  'packed-layout': (p, d) => `${file(p)} is stored in the layout of compressed-tensors${colon(d)}. Its versions up to 0.14 unpack it, later ones do not, nor does a transformers that asks for those; convert it to safetensors for the dense checkpoint.`,
   'stored-dense': (p, d) => `${tensor(p)}${inFile(p)} is stored dense${colon(d)}.`,
   'source-differs': (p, d) => `${file(p)} is not the checkpoint that the manifest was written of${aside(d)}. Name the original checkpoint after --from-manifest.`,
   // evaluation

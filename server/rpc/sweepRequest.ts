@@ -10,6 +10,7 @@ import { scopes } from '../core/pruning/contract';
 import type { Allocation, Scope } from '../core/pruning/contract';
 import { parsePattern, patternSparsity } from '../core/pruning/pattern';
 import { pruneScope } from '../core/pruning/pruneScope';
+import { statisticsNeeded } from '../core/pruning/inputNorms';
 import { methodParameters } from '../core/pruning/options';
 import { findMethod, pruningMethods } from '../core/pruning/registry';
 import { providers } from '../core/runtime/contract';
@@ -19,6 +20,8 @@ import type { SweepRequest } from '../core/sweep/plan';
 import { MAX_RECIPE_CHARACTERS, parseRecipe } from '../language/recipe';
 import type { Recipe } from '../language/recipe';
 import { suggestion } from './arguments';
+import { calibrationRequest, calibrationWish } from './calibrationFlags';
+import type { CalibrationWish } from './calibrationFlags';
 import { givenAllocation, givenOwl, givenParameters, refuseStray } from './methodFlags';
 import type { Arguments, VerbContext } from './verbs/contract';
 
@@ -42,6 +45,8 @@ export interface SweepWish {
   readonly allocation: Allocation | undefined;
   /** Numbers of methods, by name. */
   readonly parameters: Readonly<Record<string, number>>;
+  /** What methods are calibrated on; undefined keys take their defaults. */
+  readonly calibration: CalibrationWish;
   /** Null: the default benchmark. */
   readonly benchmarks: readonly string[] | null;
   readonly protocol: string | null;
@@ -89,8 +94,6 @@ export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): S
   if (scope !== null && !scopes.includes(scope as Scope)) throw usage(`--scope takes ${scopes.join(', ')}, not \`${scope}\`${suggestion(scope, scopes)}`);
   const provider = args.text('provider') ?? recipe?.provider ?? 'auto';
   if (provider !== 'auto' && !providers.includes(provider as Provider)) throw new CheckpointError('unknown-provider', { key: provider }, `\`${provider}\`${suggestion(provider, providers)}`);
-  const calibration = ['calibration', 'calibration-samples', 'calibration-length'].find((flag) => args.has(flag));
-  if (calibration !== undefined) throw usage(`--${calibration} is for methods that need calibration; none of this version does`);
   const out = args.text('out');
   return {
     checkpoint: recipe ? beside(recipe.checkpoint) : word,
@@ -105,6 +108,7 @@ export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): S
     // Flags of an allocation go before the recipe's as a whole: half of each is neither.
     allocation: ['allocation', 'owl-m', 'owl-lambda', 'owl-published'].some((flag) => args.has(flag)) ? givenAllocation(args.many('allocation'), givenOwl(args)) : givenAllocation(recipe?.allocation ?? [], recipe?.owl ?? {}),
     parameters: { ...recipe?.parameters, ...givenParameters(args) },
+    calibration: calibrationWish(args, context.cwd),
     benchmarks: text !== undefined ? [textBenchmark(path.resolve(context.cwd, text))] : named ?? (recipe?.text ? [textBenchmark(beside(recipe.text))] : recipe?.benchmarks ?? null),
     protocol: args.text('protocol') ?? recipe?.protocol ?? null,
     context: args.integer('context', 1, MAX_TOKENS) ?? recipe?.context ?? null,
@@ -147,10 +151,13 @@ export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, 
   const longest = architecture.maxContext(model.checkpoint.config ?? {});
   const window = wish.context ?? protocol.defaults(longest).context;
   if (window > longest) throw new CheckpointError('context-too-long', { file: model.checkpoint.path }, `${window} tokens asked, the model has ${longest} positions`);
+  const benchmarks = distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder);
+  const calibrates = wish.methods.some((method) => statisticsNeeded(findMethod(method), { allocation: wish.allocation }) !== null);
+  if (!calibrates && Object.values(wish.calibration).some((value) => value !== undefined && value !== false)) throw usage(`calibration is for methods that need it; ${wish.methods.join(', ')}: none does`);
+  const calibration = calibrates ? calibrationRequest(wish.calibration, { benchmarks, seed: wish.seed, provider }, context) : null;
   return {
     checkpoint: wish.checkpoint, methods: wish.methods, levels, scope: wish.scope, pattern,
-    include: wish.include, exclude: wish.exclude, seed: wish.seed, ...(wish.allocation ? { allocation: wish.allocation } : {}), parameters: wish.parameters,
-    benchmarks: distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder),
+    include: wish.include, exclude: wish.exclude, seed: wish.seed, ...(wish.allocation ? { allocation: wish.allocation } : {}), parameters: wish.parameters, ...(calibration ? { calibration } : {}), benchmarks,
     protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, runtime,
   };
 }

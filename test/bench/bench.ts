@@ -29,8 +29,12 @@ function row(what: string, measured: string, bar: string, holds: boolean | null)
   console.log(`${holds === null ? ' ' : holds ? '+' : '-'} ${what}: ${measured}   [${bar}]   load ${load.toFixed(1)}`);
 }
 
-interface Inventory { tensors: Record<string, number[]> }
-const inventory = (name: string): Record<string, number[]> => (JSON.parse(readFileSync(path.join(shared, 'big', name, 'tensors.json'), 'utf8')) as Inventory).tensors;
+/** A shape, or an entry that has one. */
+interface Inventory { tensors: Record<string, number[] | { shape: number[] }> }
+const inventory = (name: string): Record<string, number[]> => {
+  const { tensors } = JSON.parse(readFileSync(path.join(shared, 'big', name, 'tensors.json'), 'utf8')) as Inventory;
+  return Object.fromEntries(Object.entries(tensors).map(([tensor, entry]) => [tensor, Array.isArray(entry) ? entry : entry.shape]));
+};
 
 function bigCheckpoint(dtype: 'F32' | 'BF16', name = 'gpt2-xl'): string {
   const folder = path.join(work, `${name}-${dtype}`), file = path.join(folder, 'model.safetensors');

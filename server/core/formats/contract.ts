@@ -48,8 +48,8 @@ export interface Checkpoint {
   /** Remarks that do not stop anyone (stray copies, lying totals, gaps...). */
   readonly problems: readonly Problem[];
   readonly opaque?: readonly OpaqueEntry[];
-  /** Weights are stored as bits and kept values (compressed-tensors); a dense copy is another file. Missing where they are not. */
-  readonly packing?: Packing;
+  /** Weights are stored as bits and kept values (compressed-tensors), or beside their masks; a copy is another file. Missing where they are not. */
+  readonly packing?: Packing | 'torch-masks';
 }
 
 /** A tokenizer as tokenizer.json and tokenizer_config.json would say it. */

@@ -18,8 +18,11 @@ const COPY_BYTES = 64 * 2 ** 20;
 interface Bytes { readonly file: number; readonly from: number; readonly to: number; readonly at: number }
 export type Segment = (Bytes & { readonly kind: 'copy'; readonly info?: TensorInfo }) | (Bytes & { readonly kind: 'mask'; readonly info: TensorInfo; readonly rule: TensorRule });
 
+/** The part of a plan that says what becomes of each tensor. */
+export type PlanRules = Pick<PrunePlan, 'rules' | 'tensors'> & { readonly request: Pick<PrunePlan['request'], 'scope'> };
+
 /** The rule of every stored tensor, each copy of a tied group included, as the workers take it. */
-export function rulesOfStored(model: Model, plan: PrunePlan): ReadonlyMap<string, TensorRule> {
+export function rulesOfStored(model: Model, plan: PlanRules): ReadonlyMap<string, TensorRule> {
   const copies = copiesOf(model), stored = new Map<string, TensorRule>();
   const withAllTies = namesWithAllTies(plan);
   const elements = new Map(plan.tensors.map((tensor) => [tensor.name, tensor.elements]));
@@ -55,7 +58,7 @@ export function storedInScope(model: Model, plan: PrunePlan): readonly string[] 
  * Tensors of which every weight at the threshold is selected. In the global scope ties are handed out in tie order until
  * none is left, so only the last tensor that got some may have got a part of its own; other scopes do not say.
  */
-export function namesWithAllTies(plan: PrunePlan): ReadonlySet<string> {
+export function namesWithAllTies(plan: PlanRules): ReadonlySet<string> {
   if (plan.request.scope !== 'global') return new Set();
   const tied = plan.tensors.map(({ name }) => name).filter((name) => { const rule = plan.rules.get(name); return rule !== undefined && (cutOf(rule)?.ties ?? 0) > 0; });
   return new Set(tied.slice(0, -1));

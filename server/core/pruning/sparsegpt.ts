@@ -14,13 +14,14 @@ import { pruneScope, type ScopeTensor } from './pruneScope';
 import { pruningPlan } from './pruningPlan';
 import { roundHalfEven } from './rounding';
 import { extentOf, scoreBase } from './scoreTensors';
-import { sparseGptTensor } from './sparsegptTensor';
+import { makeHessians, sparseGptTensor, type Hessians } from './sparsegptTensor';
 
 async function* plan(model: Model, request: PruneRequest, tools: PlanTools, signal?: AbortSignal): Job<PrunePlan> {
   const calibrate = calibrateWith(tools), scope = pruneScope(model, request), byName = new Map(scope.tensors.map((tensor) => [tensor.info.name, tensor]));
   const { sparsities, problems } = yield* allocate(model, scope.tensors, request, tools, signal);
   const { provider, threads } = request.calibration ?? { provider: 'cpu', threads: 1 };
   const products = openProducts(await chooseProvider(provider), threads), parts = new Map<string, PlannedTensors>();
+  const means: Means = { hessians: makeHessians(parameter(request, 'damping'), products, tools), products, tools };
 
   async function* pruneBlock({ block, blocks, inputs }: BlockStatistics): Job<ReadonlyMap<string, TensorRule>> {
     const rules = new Map<string, TensorRule>();
@@ -28,7 +29,7 @@ async function* plan(model: Model, request: PruneRequest, tools: PlanTools, sign
       yield { stage: 'prune', done: i, total: inputs.size, unit: 'tensors', note: `block ${block + 1} of ${blocks}` };
       const tensor = byName.get(name);
       if (!tensor) continue;
-      const part = await pruneTensor(model, tensor, statistics, { ...request, sparsity: sparsities?.get(name) ?? request.sparsity }, products, tools, signal);
+      const part = await pruneTensor(model, tensor, statistics, { ...request, sparsity: sparsities?.get(name) ?? request.sparsity }, means, signal);
       parts.set(name, part);
       for (const [one, rule] of part.rules) rules.set(one, rule);
     }
@@ -44,10 +45,12 @@ async function* plan(model: Model, request: PruneRequest, tools: PlanTools, sign
   }
 }
 
-async function pruneTensor(
-  model: Model, tensor: ScopeTensor, statistics: InputStatistics, request: PruneRequest, products: Products, tools: PlanTools, signal?: AbortSignal,
-): Promise<PlannedTensors> {
-  const { info } = tensor, scan = scanOf(tools, tensor), { zeros, nan, inf } = scan.moments, where = { file: model.checkpoint.files[info.file].path, tensor: info.name };
+interface Means { readonly hessians: Hessians; readonly products: Products; readonly tools: PlanTools }
+
+const parameter = (request: PruneRequest, name: string): number => request.parameters?.[name] ?? parameters.find((one) => one.name === name)!.fallback;
+
+async function pruneTensor(model: Model, tensor: ScopeTensor, statistics: InputStatistics, request: PruneRequest, means: Means, signal?: AbortSignal): Promise<PlannedTensors> {
+  const { info } = tensor, scan = scanOf(means.tools, tensor), { zeros, nan, inf } = scan.moments, where = { file: model.checkpoint.files[info.file].path, tensor: info.name };
   const { orientation } = scoreBase(tensor), { inputs } = extentOf(tensor), { pattern, sparsity } = request;
   const part = (selected: number, rule: TensorRule | null, zerosAfter: number, problems: readonly Problem[]): PlannedTensors => (
     { selected, threshold: null, rules: new Map(rule ? [[info.name, rule]] : []), tensors: [{ name: info.name, elements: info.elements, zerosBefore: zeros, zerosAfter }], problems });
@@ -63,8 +66,8 @@ async function pruneTensor(
   const selected = isGroups(pattern) ? (info.elements / inputs) * Math.floor(inputs / pattern.of) * (pattern.of - pattern.keep) : roundHalfEven(sparsity * info.elements);
   if (info.elements === 0 || selected === 0) return asItIs(...problems);
   if (!isGroups(pattern) && zeros > selected) return part(selected, null, zeros, [{ code: 'already-sparser', where, detail: `${zeros} of ${info.elements} are zero, asked ${selected}` }]);
-  const value = (name: string): number => request.parameters?.[name] ?? parameters.find((one) => one.name === name)!.fallback;
-  const made = await sparseGptTensor(model, tensor, statistics, { sparsity, pattern, orientation, blockSize: value('block-size'), damping: value('damping') }, products, tools, signal);
+  const options = { sparsity, pattern, orientation, blockSize: parameter(request, 'block-size'), damping: parameter(request, 'damping') };
+  const made = await sparseGptTensor(model, tensor, statistics, options, means, signal);
   return made.values ? part(selected, { kind: 'values', values: made.values }, made.zeros, [...problems, ...made.problems]) : asItIs(...problems, ...made.problems);
 }
 

@@ -25,25 +25,23 @@ const MAX_RAISES = 3;
 /** A score's divisor where an input was never seen: below every other score, by magnitude among themselves. */
 const NEVER_SEEN = 1e200;
 
-/** `damping`: what made the Hessian positive definite; null when nothing did, and then no weight was changed. */
-export interface SparseGptOutcome { readonly damping: number | null; readonly overflowed: number }
+/** The factor of the damped Hessian, the damping that made it positive definite, and which inputs were seen (1) or never (0). */
+export interface Solved { readonly u: Float64Array; readonly damping: number; readonly seen: Uint8Array }
 
 /**
  * SparseGPT (Frantar and Alistarh 2023) on one matrix, in place: block after block of inputs the weights with the smallest w² / U[i][i]² go, and what
- * is left, in this block and those after it, is changed so that the outputs stay near. H = 2 / tokens XᵀX + damping x mean(diagonal), U the Cholesky
- * factor of its inverse. An input that calibration never saw has 1 on the diagonal, as published; its weights go first, but no more of them than asked.
- * A weight that is zero already stays zero and counts first.
+ * is left, in this block and those after it, is changed so that the outputs stay near. U is the Cholesky factor of the inverse Hessian (see `solve`).
+ * Weights of an input that calibration never saw go first, but no more of them than asked. A weight that is zero already stays zero and counts first.
  *
  * Published code takes one threshold a block and everything up to it; here a block loses exactly its share (see `blockCounts`). Groups of N:M are
  * chosen when the sweep reaches them, ties by position; a ragged last group is not pruned, though changed.
+ *
+ * @returns how many finite weights became infinite in the matrix's dtype
  */
 export async function sparseGptMatrix(
-  weights: StoredMatrix, moments: SecondMoments, options: SparseGptOptions, products: Products, pool: WorkerPool, signal?: AbortSignal,
-): Promise<SparseGptOutcome> {
+  weights: StoredMatrix, { u, seen }: Solved, options: SparseGptOptions, products: Products, pool: WorkerPool, signal?: AbortSignal,
+): Promise<number> {
   const { inputs, outputs } = weights, { sparsity, pattern, orientation } = options;
-  const solved = await damped(inputs, moments, options.damping, products, pool, signal);
-  if (solved === null) return { damping: null, overflowed: 0 };
-  const { u, damping, seen } = solved;
   const groups = pattern === 'unstructured' ? { of: 0, drop: 0 } : { of: pattern.of, drop: pattern.of - pattern.keep };
   const step = groups.of > 0 ? Math.max(1, Math.floor(options.blockSize / groups.of)) * groups.of : options.blockSize;
   const blocks = Array.from({ length: Math.ceil(inputs / step) }, (_, i) => ({ from: i * step, count: Math.min(step, inputs - i * step) }));
@@ -73,7 +71,7 @@ export async function sparseGptMatrix(
     errors = Float64Array.from(made);
     overflowed += weights.write(from, count, block);
   }
-  return { damping, overflowed };
+  return overflowed;
 }
 
 function zerosIn(weights: StoredMatrix, from: number, count: number): number {
@@ -82,8 +80,13 @@ function zerosIn(weights: StoredMatrix, from: number, count: number): number {
   return block.reduce((sum, x) => sum + (x === 0 ? 1 : 0), 0);
 }
 
-/** The factor of the damped Hessian, the damping that it took, and which inputs were seen. */
-async function damped(n: number, { matrix, rows }: SecondMoments, asked: number, products: Products, pool: WorkerPool, signal?: AbortSignal) {
+/**
+ * H = 2 / tokens XᵀX + damping x mean(diagonal), and the Cholesky factor of its inverse. An input that was never seen has 1 on the diagonal, as
+ * published. Damping grows tenfold, at most three times, while H is not positive definite.
+ *
+ * @returns null when nothing helps
+ */
+export async function solve(n: number, { matrix, rows }: SecondMoments, asked: number, products: Products, pool: WorkerPool, signal?: AbortSignal): Promise<Solved | null> {
   const factor = rows > 0 ? 2 / rows : 0;
   const seen = Uint8Array.from({ length: n }, (_, i) => (matrix[i * n + i] * factor === 0 ? 0 : 1));
   const plain = Float64Array.from({ length: n }, (_, i) => (seen[i] === 1 ? matrix[i * n + i] * factor : 1));

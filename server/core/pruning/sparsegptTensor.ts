@@ -16,11 +16,40 @@ import type { PlanTools } from './contract';
 import type { Products } from './products';
 import type { ScopeTensor } from './pruneScope';
 import { extentOf } from './scoreTensors';
-import { sparseGptMatrix, type SparseGptOptions } from './sparsegptMatrix';
+import { solve, sparseGptMatrix, type SecondMoments, type Solved, type SparseGptOptions } from './sparsegptMatrix';
 import { storedMatrix } from './storedMatrix';
 
 /** What became of one tensor: its new bytes and their zeros, or neither when it stays as it is; remarks say why. */
 export interface SparseGptTensor { readonly values: WeightReference | null; readonly zeros: number; readonly problems: readonly Problem[] }
+
+/** Hessians solved with one damping. Matrices that are fed the same (query, key, value) have the same, one after the other: the last one is kept. */
+export interface Hessians { solved(inputs: number, reference: WeightReference, rows: number, signal?: AbortSignal): Promise<Solved | null> }
+
+export function makeHessians(damping: number, products: Products, tools: Pick<PlanTools, 'pool'>): Hessians {
+  let last = '', kept: Solved | null = null;
+  return {
+    async solved(inputs, reference, rows, signal) {
+      const key = JSON.stringify([inputs, reference, rows]);
+      if (key === last) return kept;
+      const matrix = new Float32Array(inputs ** 2);
+      last = '';
+      kept = null;
+      readReference(reference, new Uint8Array(matrix.buffer));
+      kept = await solve(inputs, { matrix, rows } satisfies SecondMoments, damping, products, tools.pool, signal);
+      last = key;
+      return kept;
+    },
+  };
+}
+
+function readReference({ realPath, from, byteLength }: WeightReference, into: Uint8Array): void {
+  const { size, mtimeMs } = statSync(realPath), source = openSource({ path: realPath, realPath, byteLength: size, mtimeMs }, 'pread');
+  try {
+    source.read(from, from + byteLength, into);
+  } finally {
+    source.close();
+  }
+}
 
 const isConvertible = (dtype: string): dtype is Convertible => (convertible as readonly string[]).includes(dtype);
 
@@ -31,7 +60,7 @@ const isConvertible = (dtype: string): dtype is Convertible => (convertible as r
  * @throws CheckpointError `out-of-memory`, `disk-full`, `target-not-writable`, `cancelled`, and what reading and running graphs throws
  */
 export async function sparseGptTensor(
-  model: Model, tensor: ScopeTensor, statistics: InputStatistics, options: SparseGptOptions, products: Products, tools: PlanTools, signal?: AbortSignal,
+  model: Model, tensor: ScopeTensor, statistics: InputStatistics, options: SparseGptOptions, { hessians, products, tools }: { readonly hessians: Hessians; readonly products: Products; readonly tools: PlanTools }, signal?: AbortSignal,
 ): Promise<SparseGptTensor> {
   const { info } = tensor, { dtype } = info, place = { file: model.checkpoint.files[info.file].path, tensor: info.name };
   const kept = (code: Problem['code'], detail: string): SparseGptTensor => ({ values: null, zeros: 0, problems: [{ code, where: place, detail }] });
@@ -40,31 +69,23 @@ export async function sparseGptTensor(
   if (secondMoments?.byteLength !== square && secondMoments?.byteLength !== count * square) throw new CheckpointError('internal', place, `second moments of ${statistics.inputs} inputs for ${count} x ${inputs}`);
   requireMemory(place, inputs, outputs, valueBytes(info));
 
-  const size = valueBytes(info) / count, bytes = new Uint8Array(valueBytes(info)), problems: Problem[] = [];
-  const source = openTensor(model.checkpoint.files[info.file], info, tools.io), moments = openReference(secondMoments);
+  const size = valueBytes(info) / count, bytes = new Uint8Array(valueBytes(info)), problems: Problem[] = [], source = openTensor(model.checkpoint.files[info.file], info, tools.io);
   let overflowed = 0;
   try {
     source.read(0, bytes.length, bytes);
-    for (let i = 0; i < count; i++) {
-      const h = new Float32Array(inputs ** 2), from = secondMoments.from + (secondMoments.byteLength === square ? 0 : i * square);
-      moments.read(from, from + square, new Uint8Array(h.buffer));
-      const matrix = storedMatrix(dtype, bytes.subarray(i * size, (i + 1) * size), inputs, outputs, options.orientation);
-      const outcome = await sparseGptMatrix(matrix, { matrix: h, rows }, options, products, tools.pool, signal);
-      if (outcome.damping === null) return kept('hessian-indefinite', `of ${inputs} inputs over ${rows} tokens`);
-      if (outcome.damping > options.damping) problems.push({ code: 'hessian-damped', where: place, detail: `${Number(outcome.damping.toPrecision(3))} instead of ${options.damping}` });
-      overflowed += outcome.overflowed;
-    }
   } finally {
     source.close();
-    moments.close();
+  }
+  for (let i = 0; i < count; i++) {
+    const from = secondMoments.from + (secondMoments.byteLength === square ? 0 : i * square);
+    const solved = await hessians.solved(inputs, { ...secondMoments, from, byteLength: square }, rows, signal);
+    if (solved === null) return kept('hessian-indefinite', `of ${inputs} inputs over ${rows} tokens`);
+    if (solved.damping > options.damping) problems.push({ code: 'hessian-damped', where: place, detail: `${Number(solved.damping.toPrecision(3))} instead of ${options.damping}` });
+    const matrix = storedMatrix(dtype, bytes.subarray(i * size, (i + 1) * size), inputs, outputs, options.orientation);
+    overflowed += await sparseGptMatrix(matrix, solved, options, products, tools.pool, signal);
   }
   if (overflowed > 0) problems.push({ code: 'became-infinite', where: place, detail: `${overflowed} values` });
   return { values: writeValues(tools.scratch, bytes), zeros: zerosIn(dtype, bytes, info.elements), problems };
-}
-
-function openReference({ realPath }: WeightReference) {
-  const { size, mtimeMs } = statSync(realPath);
-  return openSource({ path: realPath, realPath, byteLength: size, mtimeMs }, 'pread');
 }
 
 /** Second moments, the factor, and either the rows it is made of (here and, growing, in the child) or the errors of all inputs. */

@@ -22,6 +22,7 @@ import { tensorSource } from '../workers/slices';
 import { all, cutRows } from '../workers/tensorTasks';
 import type { PrunePlan } from './contract';
 import { storedInScope } from './maskSegments';
+import { copiesOf } from './pruneScope';
 import { writeOverlay } from './overlay';
 import { publish } from './publish';
 import type { Stage } from './publish';
@@ -64,7 +65,21 @@ export async function* writeCompressed(
   const { files, bytes } = yield* publish(checkpoint, target, layouts, (stage) => fill(checkpoint, parts, layouts, packed, packing, source, stage, pool, signal), signal, {
     as: 'safetensors', edit, account: options.account && (async (_, written) => options.account!(changed, written)),
   });
-  return { out: target.path, kind: target.kind, files, bytes, changed, problems };
+  const loaders: Problem = { code: 'packed-layout', where: { file: target.path }, detail: packing };
+  return { out: target.path, kind: target.kind, files, bytes, changed, problems: packed.size > 0 ? [...problems, loaders] : problems };
+}
+
+/**
+ * Bytes that `writeCompressed` writes, and those of its temporary dense file: exact but for weights of -0.0, which are kept, and headers.
+ */
+export function compressedSize(model: Model, plan: PrunePlan, packing: Packing): { readonly bytes: number; readonly scratch: number } {
+  const zeros = new Map(plan.tensors.map(({ name, zerosAfter }) => [name, zerosAfter])), copies = copiesOf(model), scope = new Set(storedInScope(model, plan));
+  const zerosOf = (name: string): number => zeros.get(name) ?? zeros.get(copies.get(name)?.find((copy) => zeros.has(copy)) ?? '') ?? 0;
+  const sizes = model.checkpoint.tensors.map((info) => {
+    const dense = valueBytes(info);
+    return scope.has(info.name) && unpackable(info, packing) === null ? Math.min(dense, bytesOfPieces(piecesOf(info, info.elements - zerosOf(info.name), packing))) : dense;
+  });
+  return { bytes: sum(sizes), scratch: sum(model.checkpoint.tensors.map((info) => (plan.rules.has(info.name) ? valueBytes(info) : 0))) };
 }
 
 const inFiles = (checkpoint: Checkpoint, files: readonly number[]): TensorInfo[] => checkpoint.tensors.filter((info) => files.includes(info.file));

@@ -55,7 +55,7 @@ export function prunedTarget(model: Model, methodId: string, sparsity: number, o
 }
 
 /** What the written weights take, headers aside where values are decoded. */
-const weightBytes = (checkpoint: Model['checkpoint']): number => (!isRewritten(checkpoint)
+export const weightBytes = (checkpoint: Model['checkpoint']): number => (!isRewritten(checkpoint)
   ? checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0) : checkpoint.tensors.reduce((sum, tensor) => sum + valueBytes(tensor), 0));
 
 /**

@@ -64,5 +64,7 @@ export interface GraphSession {
   run(
     feeds: Readonly<Record<string, GraphTensor | { readonly kept: string }>>, options?: { readonly fetch?: readonly string[]; readonly keep?: readonly string[] }, signal?: AbortSignal,
   ): Promise<{ readonly outputs: Readonly<Record<string, GraphTensor>>; readonly ms: number }>;
+  /** Writes an output that was kept into a file, as row-major bytes, from the child itself. @returns how many bytes */
+  save(kept: string, file: string): Promise<number>;
   close(): Promise<void>;
 }

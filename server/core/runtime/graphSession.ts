@@ -89,6 +89,16 @@ class ChildGraphSession implements GraphSession {
     }
   }
 
+  save(kept: string, file: string): Promise<number> {
+    const work = this.tail.then(async () => {
+      const answer = await (await this.open()).ask({ kind: 'save', kept, file });
+      if (answer.kind !== 'saved') throw failed(answer);
+      return answer.byteLength;
+    });
+    this.tail = work.catch(() => {});
+    return work;
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     await this.process?.close();

@@ -9,7 +9,9 @@ export type ChildRequest =
     readonly fetch: readonly string[] | null;
     /** Outputs that stay in the child, under these names, until an output is kept under the same name. */
     readonly keep: readonly string[];
-  };
+  }
+  /** Writes the bytes of a kept output, row-major, into a file. */
+  | { readonly kind: 'save'; readonly id: number; readonly kept: string; readonly file: string };
 
 /** One named input: values, or an output that an earlier run kept. */
 export type Feed = { readonly name: string } & (GraphTensor | { readonly kept: string });
@@ -17,4 +19,5 @@ export type Feed = { readonly name: string } & (GraphTensor | { readonly kept: s
 export type ChildAnswer =
   | { readonly kind: 'opened'; readonly id: number; readonly outputs: readonly string[] }
   | { readonly kind: 'ran'; readonly id: number; readonly outputs: Readonly<Record<string, GraphTensor>>; readonly ms: number }
+  | { readonly kind: 'saved'; readonly id: number; readonly byteLength: number }
   | { readonly kind: 'failed'; readonly id: number; readonly detail: string };

@@ -2,6 +2,7 @@
  * The ONNX child: owns one session and runs one window a request. It holds nothing that cannot be made again, and
  * leaves when its parent does.
  */
+import { writeFileSync } from 'node:fs';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { GraphTensor, SessionOptions } from './contract';
 import type { ChildAnswer, ChildRequest, Feed } from './messages';
@@ -40,9 +41,12 @@ function ortOptions(options: SessionOptions, root: string): InferenceSession.Ses
 const kept = new Map<string, Tensor>();
 
 function tensorOf(feed: Feed): Tensor {
-  if (!('kept' in feed)) return new Tensor(feed.type, feed.data as Float32Array, feed.dims);
-  const tensor = kept.get(feed.kept);
-  if (!tensor) throw new Error(`nothing was kept as ${feed.kept}`);
+  return 'kept' in feed ? keptTensor(feed.kept) : new Tensor(feed.type, feed.data as Float32Array, feed.dims);
+}
+
+function keptTensor(name: string): Tensor {
+  const tensor = kept.get(name);
+  if (!tensor) throw new Error(`nothing was kept as ${name}`);
   return tensor;
 }
 
@@ -56,6 +60,11 @@ async function answer(request: ChildRequest): Promise<ChildAnswer> {
     return { kind: 'opened', id, outputs: session.outputNames };
   }
   if (!session) return { kind: 'failed', id, detail: 'no session is open' };
+  if (request.kind === 'save') {
+    const { data } = keptTensor(request.kept), values = data as Float32Array;
+    writeFileSync(request.file, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    return { kind: 'saved', id, byteLength: values.byteLength };
+  }
   const feeds = Object.fromEntries(request.feeds.map((feed) => [feed.name, tensorOf(feed)]));
   const from = performance.now();
   const fetch = request.fetch ?? session.outputNames.filter((name) => !request.keep.includes(name));

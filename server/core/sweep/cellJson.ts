@@ -87,6 +87,16 @@ function isAllocation(value: unknown): boolean {
   }
 }
 
+function isCalibration(value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { text, samples, length, seed, oneShot, provider, threads, dataFolder, ...rest } = value;
+  const named = (isText(text) && path.isAbsolute(text)) || (isRecord(text) && isText(text.benchmark) && (text.split === 'train' || text.split === 'valid'));
+  return named && isWhole(1)(samples) && orNull(isWhole(2))(length) && isWhole(0)(seed) && typeof oneShot === 'boolean' && isProvider(provider) && isWhole(1)(threads) && orNull(isText)(dataFolder)
+    && Object.keys(rest).length === 0;
+}
+
+const isProvider = (value: unknown): boolean => value === 'auto' || (providers as readonly unknown[]).includes(value);
+
 /** What each key of SPEC.json has to be. */
 const fields: Readonly<Record<keyof CellSpecification, (value: unknown) => boolean>> = {
   version: (v) => v === 1,
@@ -100,12 +110,13 @@ const fields: Readonly<Record<keyof CellSpecification, (value: unknown) => boole
   seed: isWhole(0),
   allocation: (v) => v === undefined || isAllocation(v),
   parameters: (v) => v === undefined || (isRecord(v) && Object.keys(v).length <= 100 && Object.values(v).every((one) => typeof one === 'number' && Number.isFinite(one))),
+  calibration: (v) => v === undefined || isCalibration(v),
   benchmark: isText,
   protocol: isText,
   context: isWhole(1),
   stride: isWhole(1),
   limit: orNull(isWhole(1)),
-  provider: (v) => v === 'auto' || (providers as readonly unknown[]).includes(v),
+  provider: isProvider,
   threads: isWhole(1),
   dataFolder: orNull(isText),
   runtime: (v) => typeof v === 'boolean',

@@ -1,3 +1,4 @@
+import type { CalibrationRequest } from '../calibration/contract';
 import type { Problem } from '../errors';
 import type { Evaluation } from '../evaluation/contract';
 import type { Progress } from '../job';
@@ -21,6 +22,8 @@ export interface CellSpecification {
   readonly allocation?: Allocation;
   /** Every number that the method takes; missing where it takes none. */
   readonly parameters?: Readonly<Record<string, number>>;
+  /** What the method is calibrated on; missing where it needs none. */
+  readonly calibration?: CalibrationRequest;
   /** Benchmark id, or `text:<absolute path>`. */
   readonly benchmark: string;
   readonly protocol: string;

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
+import type { CalibrationRequest } from '../calibration/contract';
 import { CheckpointError } from '../errors';
 import { benchmarkName } from '../evaluation/contract';
 import type { Checkpoint } from '../formats/contract';
 import type { Allocation, Pattern, Scope } from '../pruning/contract';
 import { checkPatternScope, patternKind, patternSparsity } from '../pruning/pattern';
 import { checkAllocation } from '../pruning/allocation';
+import { statisticsNeeded } from '../pruning/inputNorms';
 import { parametersOf } from '../pruning/options';
 import { findMethod } from '../pruning/registry';
 import type { Provider } from '../runtime/contract';
@@ -37,6 +39,8 @@ export interface SweepRequest {
   readonly allocation?: Allocation;
   /** Numbers of methods, by name: each method takes its own. */
   readonly parameters?: Readonly<Record<string, number>>;
+  /** What methods are calibrated on; missing or null where none needs it. */
+  readonly calibration?: CalibrationRequest | null;
   /** Benchmark ids, or `text:<absolute path>`. */
   readonly benchmarks: readonly string[];
   readonly protocol: string;
@@ -76,7 +80,7 @@ export function planCells(request: SweepRequest): CellSpecification[] {
     checkAllocation(method, { ...request, scope });
     // Left out where they say nothing: cells of earlier versions keep their address.
     const parameters = parametersOf(method, request.parameters ?? {});
-    const options = { ...(request.allocation ? { allocation: request.allocation } : {}), ...(parameters ? { parameters } : {}) };
+    const options = { ...(request.allocation ? { allocation: request.allocation } : {}), ...(parameters ? { parameters } : {}), ...(request.calibration && statisticsNeeded(method, request) !== null ? { calibration: request.calibration } : {}) };
     for (const level of levels) for (const benchmark of benchmarks) cells.push({ ...base, method: id, scope, pattern: request.pattern, level, benchmark, ...options });
   }
   if (cells.length > MAX_CELLS) throw new CheckpointError('usage', {}, `${cells.length} cells are more than ${MAX_CELLS}`);
@@ -124,7 +128,7 @@ export function cellFileName(cell: CellSpecification, fingerprint: string): stri
 }
 
 /** What all cells of one store share; anything else would put numbers side by side that must not be compared. */
-export type SweepSetup = Omit<CellSpecification, 'version' | 'method' | 'scope' | 'pattern' | 'level' | 'allocation' | 'parameters' | 'benchmark' | 'dataFolder' | 'runtime'> & { readonly fingerprint: string };
+export type SweepSetup = Omit<CellSpecification, 'version' | 'method' | 'scope' | 'pattern' | 'level' | 'allocation' | 'parameters' | 'calibration' | 'benchmark' | 'dataFolder' | 'runtime'> & { readonly fingerprint: string };
 
 /** The part of a cell that it shares with all others of its store. */
 export function setupOf(cell: CellSpecification, fingerprint: string): SweepSetup {

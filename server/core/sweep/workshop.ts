@@ -1,4 +1,5 @@
 import { rmSync, statfsSync } from 'node:fs';
+import { makeCalibration } from '../calibration/calibrate';
 import { makeFolder } from '../bytes/makeFolder';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
@@ -102,22 +103,26 @@ export class Workshop {
 
   /** The weights of a cell: planned, written as an overlay, and weighed. Those of the last cell are kept for the next. */
   async *weights(cell: CellSpecification, signal?: AbortSignal): Job<PrunedWeights> {
-    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.allocation, cell.parameters, cell.provider, cell.threads, cell.context);
+    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.allocation, cell.parameters, cell.calibration, cell.provider, cell.threads, cell.context);
     if (this.current?.key === name) return this.current.weights;
     await this.drop();
     const { model } = this.open(cell.checkpoint);
     this.materialised ??= yield* withPlainWeights(model, this.tools.scratch, signal);
     const scans = yield* this.scans(cell, signal);
-    const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed, ...(cell.allocation ? { allocation: cell.allocation } : {}), ...(cell.parameters ? { parameters: cell.parameters } : {}) };
+    const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed, ...(cell.allocation ? { allocation: cell.allocation } : {}), ...(cell.parameters ? { parameters: cell.parameters } : {}), ...(cell.calibration ? { calibration: cell.calibration } : {}) };
     // What a method wrote while planning is copied into the overlay, and goes then.
     const scratch = makeScratch(this.tools.scratch);
+    const calibration = cell.calibration ? makeCalibration(model, cell.calibration, {
+      pool: this.tools.pool, io: this.tools.io, folder: this.tools.scratch, key: [this.open(cell.checkpoint).fingerprint, cell.method, { ...request, calibration: null }], evaluated: new Set([this.text(cell).setup.textSha256]),
+    }) : null;
     let folder: string | null = null, smaller: PlainModel | null = null;
     try {
-      const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans, scratch }, signal);
+      const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans, scratch, calibrate: calibration?.calibrate }, signal);
       folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
       if (plan?.structure) smaller = yield* withPlainWeights(applyArchitecture(plan.structure.shrunk), this.tools.scratch, signal);
       const overlay = plan && folder ? yield* writeOverlay(model, plan, [...plan.rules.keys()], folder, this.tools.pool, this.tools.io, signal) : new Map<string, WeightReference>();
       scratch.remove();
+      calibration?.done();
       const sized = smaller ? smallerTensors(smaller.model) : sizedTensors(this.materialised.model, cell, plan, overlay, scans);
       const sizes = yield* measureSizes(sized, { threads: cell.threads }, signal);
       const weights: PrunedWeights = { plan, overlay, sizes, smaller, evaluator: null, timed: null, folder };

@@ -21,7 +21,7 @@ export function packTask(context: TaskContext, { source, bits, kept, pairs }: Pa
   withSource(source, (bytes) => withTargets(bits, kept, (bitWriter, keptWriter) => {
     if (rows === 0) return;
     streamWindows(context, source, bytes, (source.to - source.from) / rows, (length) => {
-      const first = state.row, packed = pack(context.kernels.buffer, length, state);
+      const first = state.row, packed = pack(context.kernels.buffer, length, state, { bits: bits !== null, kept: kept !== null });
       bitWriter?.write(packed.bits, bits!.at + first * rowOfBits(width));
       keptWriter?.write(packed.kept, kept!.at + state.written);
       state.written += packed.kept.length;
@@ -37,28 +37,63 @@ function withTargets(bits: Target | null, kept: Target | null, work: (bits: Writ
   withTarget(bits, (first) => { if (kept === null) work(first, null); else withTarget(kept, (second) => work(first, second)); });
 }
 
-/** One window of whole rows. */
-function pack(window: Uint8Array, length: number, state: State): { bits: Uint8Array; kept: Uint8Array } {
+/** One window of whole rows. The loops over every value: one for what is not zero, one for what is marked. */
+function pack(window: Uint8Array, length: number, state: State, wanted: { readonly bits: boolean; readonly kept: boolean }): { bits: Uint8Array; kept: Uint8Array } {
   const { width, itemBytes, pairs } = state, rows = length / itemBytes / width, row = rowOfBits(width);
-  const bits = new Uint8Array(rows * row), kept = new Uint8Array(length);
-  const isZero = zeroTest(window, itemBytes);
+  const bits = new Uint8Array(wanted.bits || wanted.kept || pairs ? rows * row : 0), kept = new Uint8Array(wanted.kept ? length : 0);
+  const { items, lanes } = itemsOf(window, length, itemBytes), out = itemsOf(kept, kept.length, itemBytes).items;
   let at = 0;
-  for (let y = 0, i = 0; y < rows; y++) {
-    const before = at;
-    for (let x = 0; x < width; x++, i++) {
-      if (isZero(i)) continue;
-      bits[y * row + (x >> 3)] |= 1 << (x & 7);
-    }
-    if (pairs) state.crowded += completePairs(bits, y * row, width);
-    i -= width;
-    for (let x = 0; x < width; x++, i++) {
-      if (((bits[y * row + (x >> 3)] >> (x & 7)) & 1) === 0) continue;
-      for (let byte = 0; byte < itemBytes; byte++) kept[at * itemBytes + byte] = window[i * itemBytes + byte];
-      at++;
+  for (let y = 0; y < rows; y++) {
+    const before = at, start = y * width;
+    if (bits.length === 0) at += countIn(items, lanes, start, start + width);
+    else {
+      markRow(items, lanes, start, width, bits, y * row);
+      if (pairs) state.crowded += completePairs(bits, y * row, width);
+      at = keepRow(items, lanes, start, width, bits, y * row, out, at);
     }
     state.counts[state.row++] = at - before;
   }
-  return { bits, kept: kept.subarray(0, at * itemBytes) };
+  return { bits, kept: kept.subarray(0, wanted.kept ? at * itemBytes : 0) };
+}
+
+type Items = Uint8Array | Uint16Array | Uint32Array;
+
+/** Items as whole numbers; those of 8 bytes as two lanes. The bytes begin at a multiple of 8. */
+function itemsOf(bytes: Uint8Array, length: number, itemBytes: number): { items: Items; lanes: 1 | 2 } {
+  const { buffer, byteOffset } = bytes;
+  if (itemBytes === 1) return { items: bytes, lanes: 1 };
+  return itemBytes === 2 ? { items: new Uint16Array(buffer, byteOffset, length >> 1), lanes: 1 } : { items: new Uint32Array(buffer, byteOffset, length >> 2), lanes: itemBytes === 4 ? 1 : 2 };
+}
+
+function countIn(items: Items, lanes: 1 | 2, from: number, to: number): number {
+  let count = 0;
+  if (lanes === 1) for (let i = from; i < to; i++) count += items[i] === 0 ? 0 : 1;
+  else for (let i = from; i < to; i++) count += (items[2 * i] | items[2 * i + 1]) === 0 ? 0 : 1;
+  return count;
+}
+
+function markRow(items: Items, lanes: 1 | 2, start: number, width: number, bits: Uint8Array, at: number): void {
+  for (let x = 0; x < width; x += 8, at++) {
+    const n = Math.min(8, width - x);
+    let byte = 0;
+    if (lanes === 1) for (let b = 0, i = start + x; b < n; b++, i++) byte |= (items[i] === 0 ? 0 : 1) << b;
+    else for (let b = 0, i = 2 * (start + x); b < n; b++, i += 2) byte |= ((items[i] | items[i + 1]) === 0 ? 0 : 1) << b;
+    bits[at] = byte;
+  }
+}
+
+/** Appends the marked items; with an empty `out` it only counts. @returns items so far */
+function keepRow(items: Items, lanes: 1 | 2, start: number, width: number, bits: Uint8Array, from: number, out: Items, at: number): number {
+  for (let x = 0, mark = from; x < width; x += 8, mark++) {
+    const byte = bits[mark];
+    // Every item is put at the end, and stays there when it is marked: a branch that nobody can foresee costs more.
+    for (let b = 0, i = start + x; byte >> b > 0; b++, i++) {
+      if (lanes === 1) out[at] = items[i];
+      else { out[2 * at] = items[2 * i]; out[2 * at + 1] = items[2 * i + 1]; }
+      at += (byte >> b) & 1;
+    }
+  }
+  return at;
 }
 
 /** Marks zeros until every group of four has two; groups with more are counted and stay. */
@@ -71,13 +106,4 @@ function completePairs(bits: Uint8Array, from: number, width: number): number {
     for (let i = 0; i < 4 && marked < 2; i++) if (((group >> i) & 1) === 0) { bits[at] |= 1 << (shift + i); marked++; }
   }
   return crowded;
-}
-
-/** Whether item number i is +0.0: all its bytes are zero. */
-function zeroTest(window: Uint8Array, itemBytes: number): (i: number) => boolean {
-  const { buffer, byteOffset, length } = window;
-  if (itemBytes === 1) return (i) => window[i] === 0;
-  if (itemBytes === 2) { const items = new Uint16Array(buffer, byteOffset, length >> 1); return (i) => items[i] === 0; }
-  const words = new Uint32Array(buffer, byteOffset, length >> 2);
-  return itemBytes === 4 ? (i) => words[i] === 0 : (i) => words[2 * i] === 0 && words[2 * i + 1] === 0;
 }

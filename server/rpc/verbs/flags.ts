@@ -1,6 +1,7 @@
 import { protocols } from '../../core/evaluation/protocols';
 import { scopes } from '../../core/pruning/contract';
 import { providers } from '../../core/runtime/contract';
+import { calibrationFlags } from '../calibrationFlags';
 import { methodFlags } from '../methodFlags';
 import type { Flag } from './contract';
 
@@ -11,10 +12,10 @@ export const selectionFlags: readonly Flag[] = [
   { name: 'include', value: 'GLOB', many: true, help: 'prune these tensors too' },
   { name: 'exclude', value: 'GLOB', many: true, help: 'leave these tensors alone' },
   ...methodFlags,
-  { name: 'calibration', value: 'FILE|train|valid', help: 'text for methods that need calibration' },
-  { name: 'calibration-samples', value: 'N', help: 'windows of calibration text (default: 128)' },
-  { name: 'calibration-length', value: 'N', help: 'tokens of each window' },
+  ...calibrationFlags,
 ];
+
+export const providerFlag: Flag = { name: 'provider', value: [...providers, 'auto'].join('|'), help: 'where the model runs (default: auto)' };
 
 /** How a text is scored, and where: of `eval` and of `sweep`. */
 export const windowFlags: readonly Flag[] = [
@@ -22,5 +23,5 @@ export const windowFlags: readonly Flag[] = [
   { name: 'context', value: 'N', help: "tokens in a window (default: the protocol's)" },
   { name: 'stride', value: 'N', help: "tokens from one window to the next (default: the protocol's)" },
   { name: 'limit', value: 'WINDOWS', help: 'only the first windows of each text' },
-  { name: 'provider', value: [...providers, 'auto'].join('|'), help: 'where the model runs (default: auto)' },
+  providerFlag,
 ];

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { version } from '../../../package.json';
 import type { Packing } from '../../core/formats/compressed/pieces';
-import type { Checkpoint } from '../../core/formats/contract';
+import { makeCalibration } from '../../core/calibration/calibrate';
 import { CheckpointError } from '../../core/errors';
 import { openCheckpoint } from '../../core/formats/openCheckpoint';
 import { openModel } from '../../core/models/openModel';
@@ -14,17 +14,18 @@ import { writeMasks } from '../../core/pruning/masks';
 import { planPrune } from '../../core/pruning/planPrune';
 import { freeSpaceAt, type PublishedFile } from '../../core/pruning/publish';
 import { findMethod } from '../../core/pruning/registry';
-import { writeCompressed } from '../../core/pruning/writeCompressed';
-import { prunedTarget, writePruned, type WriteOptions } from '../../core/pruning/writePruned';
+import { compressedSize, writeCompressed } from '../../core/pruning/writeCompressed';
+import { prunedTarget, weightBytes, writePruned, type WriteOptions } from '../../core/pruning/writePruned';
 import { makeScratch } from '../../core/temporaries';
 import { BUFFER, BUFFER_BYTES } from '../../core/kernels/layout';
+import { checkpointFingerprint } from '../../core/sweep/plan';
 import { makePool } from '../../core/workers/pool';
 import type { PruneNeedsJson } from '../../protocol/verbs';
 import { pruneJson, writtenOtherwise } from '../pruneOutput';
 import { pruneText } from '../pruneText';
 import { pruneRequest } from '../pruneRequest';
 import type { Arguments, Verb, VerbContext } from './contract';
-import { selectionFlags } from './flags';
+import { providerFlag, selectionFlags } from './flags';
 
 const usage = (detail: string): CheckpointError => new CheckpointError('usage', {}, detail);
 
@@ -43,6 +44,8 @@ export const prune: Verb<'prune'> = {
     ...selectionFlags,
     { name: 'out', value: 'PATH', help: 'a folder, or a file ending in .safetensors (default: NAME-METHOD-PERCENT beside the source)' },
     { name: 'seed', value: 'N', help: 'for methods that draw (default: 0)' },
+    { name: 'benchmark', value: 'ID', help: 'whose train or validation split methods are calibrated on (default: wikitext-2-raw where it is on this machine)' },
+    providerFlag,
     { name: 'from-manifest', value: 'FILE', help: 'prune as a manifest says (winnow-manifest.json of an earlier output): the same bytes again' },
     { name: 'format', value: Object.keys(packings).join('|'), help: 'how the weights are stored: dense (default), or as bits and kept values in the layouts of compressed-tensors (24-bitmask: 2:4 only)' },
     { name: 'masks', value: 'PATH', help: 'write the masks too (packed bits, safetensors), for `winnow apply` and for freezing while training' },
@@ -62,16 +65,21 @@ export const prune: Verb<'prune'> = {
     if (masks === target.path) throw usage('--masks and --out name the same file');
     const pool = makePool({ threads: context.threads }), hasher = makePool({ threads: 1 });
     const scratch = makeScratch(dry ? tmpdir() : path.dirname(target.path));
+    const calibration = request.calibration ? makeCalibration(model, request.calibration, {
+      pool, io: context.io, folder: dry ? tmpdir() : path.dirname(target.path), key: [checkpointFingerprint(model.checkpoint), methodId, { ...request, calibration: null }],
+    }) : null;
     try {
       // Beside all the rest: most of the time the rest waits for the disk.
       const hashing = dry && !manifest ? Promise.resolve([]) : hashFiles(model.checkpoint, hasher, context.io, context.signal);
       hashing.catch(() => {});
       if (manifest) requireSameSource(manifest, model.checkpoint, await hashing);
-      const plan = yield* planPrune(model, methodId, request, pool, { io: context.io, scratch }, context.signal);
+      const plan = yield* planPrune(model, methodId, request, pool, { io: context.io, scratch, calibrate: calibration?.calibrate }, context.signal);
       if (manifest) requireSameCalibration(manifest, plan);
       if (dry) {
-        const needs = needsOf(model.checkpoint, target.path, context.threads, (performance.now() - started) / 1000);
-        return pruneJson(model, plan, { out: target.path, format, bytes: needs.diskBytes, seconds: needs.planSeconds, manifest: null, masks: null, needs, problems: writtenOtherwise(model) });
+        calibration?.done();
+        const packed = packings[format], size = packed === null ? { bytes: weightBytes(model.checkpoint), scratch: 0 } : compressedSize(model, plan, packed);
+        const needs = needsOf(size, target.path, context.threads, (performance.now() - started) / 1000);
+        return pruneJson(model, plan, { out: target.path, format, bytes: size.bytes, seconds: needs.planSeconds, manifest: null, masks: null, needs, problems: writtenOtherwise(model) });
       }
       let told = '';
       const packing = packings[format], writing = {
@@ -88,6 +96,7 @@ export const prune: Verb<'prune'> = {
       } satisfies WriteOptions;
       const written = packing === null ? { ...yield* writePruned(model, plan, writing, pool, context.signal), problems: writtenOtherwise(model) }
         : yield* writeCompressed(model, plan, packing, { ...writing, scratch }, pool, context.signal);
+      calibration?.done();
       if (masks !== null) yield* writeMasks(openCheckpoint(written.out), storedInScope(model, plan), masks, context.force, pool, context.io, context.signal);
       return pruneJson(model, plan, { ...written, format, seconds: (performance.now() - started) / 1000, manifest: told, masks });
     } finally {
@@ -112,14 +121,14 @@ function masksTarget(args: Arguments, context: VerbContext): string | null {
 interface PruneWish { readonly checkpoint: string; readonly methodId: string; readonly request: PruneRequest; readonly manifest: PruneManifest | null; readonly format: Format }
 
 /** Flags that a manifest answers. */
-const settled = ['sparsity', 'method', 'seed', ...selectionFlags.map(({ name }) => name)];
+const settled = ['sparsity', 'method', 'seed', 'benchmark', 'provider', ...selectionFlags.map(({ name }) => name)];
 
 function wishOf(args: Arguments, context: VerbContext): PruneWish {
   const file = args.text('from-manifest'), word = args.positional[0];
   if (file === undefined) {
     if (word === undefined) throw usage('a word is missing: the CHECKPOINT to prune');
     const method = findMethod(args.text('method') ?? 'magnitude');
-    return { checkpoint: path.resolve(context.cwd, word), methodId: method.id, request: pruneRequest(args, method), manifest: null, format: formatNamed(args.text('format') ?? 'dense') };
+    return { checkpoint: path.resolve(context.cwd, word), methodId: method.id, request: pruneRequest(args, method, context), manifest: null, format: formatNamed(args.text('format') ?? 'dense') };
   }
   const twice = settled.find((flag) => args.has(flag));
   if (twice !== undefined) throw usage(`--${twice} stands in the manifest; leave it out, or leave --from-manifest out`);
@@ -142,8 +151,8 @@ function requireSameCalibration({ calibration }: PruneManifest, plan: PrunePlan)
 const ASSUMED_BYTES_PER_SECOND = 500e6;
 
 /** What pruning would take, from sizes; the plan is made again. */
-function needsOf(checkpoint: Checkpoint, out: string, threads: number, planSeconds: number): PruneNeedsJson {
-  const diskBytes = checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0);
+function needsOf({ bytes, scratch }: { readonly bytes: number; readonly scratch: number }, out: string, threads: number, planSeconds: number): PruneNeedsJson {
+  const diskBytes = bytes + scratch;
   return {
     diskBytes, freeDiskBytes: freeSpaceAt(out).free, memoryBytes: (threads + 1) * (BUFFER + BUFFER_BYTES), planSeconds,
     seconds: planSeconds + diskBytes / ASSUMED_BYTES_PER_SECOND, assumedBytesPerSecond: ASSUMED_BYTES_PER_SECOND,

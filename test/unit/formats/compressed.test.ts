@@ -79,6 +79,9 @@ test('a packed checkpoint shows, counts, evaluates and converts like the dense o
   const dense = at('dense'), packed = at('packed'), back = at('back');
   const whole = await run<PruneJson>('prune', media, '--sparsity', '0.5', '--out', dense), small = await run<PruneJson>('prune', media, '--sparsity', '0.5', '--format', 'bitmask', '--out', packed);
   assert.deepEqual(small.tensors, whole.tensors);
+  const planned = await run<PruneJson>('prune', media, '--sparsity', '0.5', '--format', 'bitmask', '--out', at('planned'), '--dry-run');
+  assert.ok(Math.abs(planned.bytes - small.bytes) < 20_000, `${planned.bytes} planned, ${small.bytes} written; headers aside`);
+  assert.ok(planned.needs!.diskBytes > planned.bytes, 'a dense file lies there meanwhile');
   // Half of 1,179,648 F32 weights gone, a bit each and 8 bytes a row instead.
   assert.ok(small.bytes < whole.bytes - 589_824 * 4 + 1_179_648 / 8 + 8 * 10_000, `${small.bytes} of ${whole.bytes}`);
 
@@ -161,4 +164,29 @@ test('pieces that lie are refused by name before they size anything', () => {
   }
   const plain = openCheckpoint(path.join(golden, 'dense.safetensors'));
   assert.equal(interpretCompressed(plain), plain, 'a plain file is left as it is');
+});
+
+test('weights beside their masks, as torch.nn.utils.prune leaves them, are the masked weights in safetensors too', async () => {
+  const name = 'transformer.h.0.attn.c_attn', original = Array.from({ length: 24 }, (_, i) => i - 11.5), mask = original.map((_, i) => (i % 3 === 0 ? 0 : 1));
+  const whole = f32(`${name}.weight`, [4, 6], original.map((value, i) => value * mask[i] || 0)), bias = f32(`${name}.bias`, [6], [1, 2, 3, 4, 5, 6]);
+  writeFixture(at('pairs.safetensors'), [f32(`${name}.weight_orig`, [4, 6], original), f32(`${name}.weight_mask`, [4, 6], mask), bias]);
+  writeFixture(at('whole.safetensors'), [whole, bias]);
+  assert.equal((await run<CompareJson>('compare', at('pairs.safetensors'), at('whole.safetensors'))).identical, true);
+  const { problems, tensors } = await run<InspectJson>('inspect', at('pairs.safetensors'));
+  assert.deepEqual([problems.some(({ code }) => code === 'mask-folded'), tensors.map((tensor) => tensor.name)], [true, [whole.name, bias.name]]);
+  for (const source of ['pairs', 'whole']) await run('prune', at(`${source}.safetensors`), '--sparsity', '0.5', '--out', at(`${source}-pruned.safetensors`));
+  assert.equal(sha(at('pairs-pruned.safetensors')), sha(at('whole-pruned.safetensors')));
+});
+
+test('every dtype of whole bytes packs and unpacks to the same bits', async () => {
+  const bytesOf = (size: number, n: number): Uint8Array => Uint8Array.from({ length: n * size }, (_, i) => (Math.floor(i / size) % 3 === 0 ? 0 : (i * 37 + 11) & 0x3f));
+  const shape = [9, 13], tensors = ([['F64', 8], ['F32', 4], ['F16', 2], ['BF16', 2], ['F8_E4M3', 1], ['F8_E5M2', 1]] as const).map(([dtype, size], i): Made => ({ name: `model.layers.${i}.mlp.up_proj.weight`, dtype, shape, bytes: bytesOf(size, 117) }));
+  // Minus zero is no +0.0: it is kept and comes back as it was.
+  tensors[1].bytes.set([0, 0, 0, 0x80], 0);
+  writeFixture(at('dtypes.safetensors'), tensors);
+  await run('prune', at('dtypes.safetensors'), '--sparsity', '0.1', '--format', 'bitmask', '--out', at('dtypes-packed.safetensors'));
+  await run('convert', at('dtypes-packed.safetensors'), '--to', 'safetensors', '--out', at('dtypes-back.safetensors'));
+  const back = stored(at('dtypes-back.safetensors'));
+  for (const tensor of tensors) assert.deepEqual(back.get(tensor.name), tensor, tensor.dtype);
+  assert.ok(stored(at('dtypes-packed.safetensors')).has('model.layers.0.mlp.up_proj.bitmask'));
 });

@@ -4,36 +4,16 @@ import path from 'node:path';
 import { describe, test } from 'node:test';
 import { CheckpointError } from '../../../server/core/errors';
 import { embeddingRows } from '../../../server/core/evaluation/prepareText';
-import type { Checkpoint } from '../../../server/core/formats/contract';
 import type { GraphOptions } from '../../../server/core/graph/contract';
 import { relativeRows } from '../../../server/core/models/debertaConfig';
 import { buildDebertaGraph, debertaDecoder } from '../../../server/core/models/debertaGraph';
 import { applyArchitecture } from '../../../server/core/models/openModel';
 import { relativeBuckets } from '../../../server/core/models/t5Graph';
 import type { WindowBatch } from '../../../server/core/runtime/contract';
-import { golden, withSession } from '../runtime/fixture';
-import { f32Tensors, smallCheckpoint, wholeWindow } from './smallCheckpoint';
-
-interface Case { readonly name: string; readonly weights: readonly string[]; readonly config: Record<string, unknown>; readonly ids: readonly number[]; readonly encoderIds?: readonly number[]; readonly decoder?: 'emd' | 'plain' }
-interface Family { readonly kind: 'decoder' | 'encoder' | 'encoder-decoder'; readonly cases: readonly Case[] }
-
-const folder = path.join(golden, 'families');
-const ints = (values: readonly number[]): BigInt64Array => BigInt64Array.from(values, BigInt);
-
-/** The tensors of one variant, out of the family's one file. */
-function open(family: string, { weights, config }: Case): Checkpoint {
-  const all = smallCheckpoint(folder, `${family}.safetensors`, config);
-  const tensors = all.tensors.flatMap((tensor) => {
-    const slash = tensor.name.indexOf('/');
-    return weights.includes(tensor.name.slice(0, slash)) ? [{ ...tensor, name: tensor.name.slice(slash + 1) }] : [];
-  });
-  return { ...all, tensors };
-}
-
-function windowOf(kind: Family['kind'], { ids, encoderIds }: Case): WindowBatch {
-  if (kind === 'encoder') return { inputIds: ints(ids), batch: 1, length: ids.length, positions: ints(ids.map((_, i) => i)), targets: ints(ids) };
-  return { ...wholeWindow(ids), ...(encoderIds && { encoder: { ids: ints(encoderIds), length: encoderIds.length } }) };
-}
+import { withSession } from '../runtime/fixture';
+import { familyCheckpoint as open, familyWindow as windowOf, golden as folder } from './familyCases';
+import type { Family } from './familyCases';
+import { f32Tensors } from './smallCheckpoint';
 
 /** The same window twice, to see that windows of a batch do not see each other. */
 const twice = (one: WindowBatch): WindowBatch => {

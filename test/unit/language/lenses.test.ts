@@ -31,7 +31,7 @@ test('what a recipe says of allocation and of the numbers of its method becomes 
   const flagsOf = (text: string): string[] => pruneFlags(parseRecipe(`method: ria\nlevels: 0.5\n${text}`, known).recipe!);
   assert.deepEqual(flagsOf('allocation: owl\nowl-m: 7\nowl-published: true\nria-power: 0.25\n'), ['--method', 'ria', '--allocation', 'owl', '--owl-m', '7', '--owl-published', '--ria-power', '0.25']);
   const args = parseArguments(flagsOf('scope: tensor\nallocation: {"*.mlp.*": 0.6, "*": 0.4}\nria-power: 0\n').concat('--sparsity', '0.5'), prune.flags);
-  const request = pruneRequest(args, findMethod('ria'));
+  const request = pruneRequest(args, findMethod('ria'), { cwd: '/', threads: 1, dataFolder: null });
   assert.deepEqual([request.allocation, request.parameters], [{ kind: 'table', entries: [{ glob: '*.mlp.*', sparsity: 0.6 }, { glob: '*', sparsity: 0.4 }] }, { 'ria-power': 0 }]);
   assert.deepEqual(flagsOf('allocation: uniform\n'), ['--method', 'ria']);
 });

@@ -123,6 +123,6 @@ test('the command line takes methods, blocks and tables by their flags, and says
   await ended(1, /^winnow: calibration-needed: /m, '--sparsity', '0.5', '--method', 'wanda');
   await ended(2, /^winnow: unsupported-allocation: .*global/m, '--sparsity', '0.5', '--allocation', '*=0.5');
   await ended(2, /^winnow: unsupported-scope: .*row/m, '--sparsity', '0.5', '--pattern', '4x4', '--scope', 'row');
-  await ended(2, /ria-power is for ria/, '--sparsity', '0.5', '--ria-power', '1');
+  await ended(2, /`ria-power` is for ria/, '--sparsity', '0.5', '--ria-power', '1');
   await ended(2, /--ria-power takes a number from 0 to 4/, '--sparsity', '0.5', '--method', 'ria', '--ria-power', '9');
 });

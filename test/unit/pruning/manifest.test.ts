@@ -17,7 +17,8 @@ const read = (file: string): PruneManifest => JSON.parse(readFileSync(file, 'utf
 
 test('a manifest beside the output names source, request, counts and files, and repeats the bytes', async () => {
   for (const [name, words] of Object.entries({
-    global: ['--sparsity', '0.37'], rows: ['--sparsity', '0.5', '--scope', 'row', '--exclude', 'b.*'], groups: ['--pattern', '1:4'], tensor: ['--sparsity', '0.9', '--scope', 'tensor', '--include', 'a.bias'],
+    global: ['--sparsity', '0.37'], random: ['--method', 'random', '--sparsity', '0.4', '--seed', '7'], blocks: ['--sparsity', '0.5', '--pattern', '4x4'], table: ['--sparsity', '0.5', '--scope', 'tensor', '--allocation', 'a.*=0.7'],
+    rows: ['--sparsity', '0.5', '--scope', 'row', '--exclude', 'b.*'], groups: ['--pattern', '1:4'], tensor: ['--sparsity', '0.9', '--scope', 'tensor', '--include', 'a.bias'],
   })) {
     const out = path.join(folder, name), again = path.join(folder, `${name}-again.safetensors`);
     const first = await winnow(['prune', source, ...words, '--out', out]);

@@ -19,7 +19,7 @@ const POPULATION = Uint8Array.from({ length: 256 }, (_, byte) => { let bits = 0;
  * @throws CheckpointError `bad-encoding` where bits and offsets disagree
  */
 export function bitmasked(kept: ByteSource, bits: ByteSource, offsets: ByteSource | null, step: BitmaskStep): ByteSource {
-  const { itemBytes, rows, columns } = step, rowBits = Math.ceil(columns / 8), held = kept.byteLength / itemBytes;
+  const { itemBytes, rows, columns } = step, rowBits = Math.ceil(columns / 8), held = kept.byteLength / itemBytes, lanes = itemBytes === 8 ? 2 : 1;
   const wrong = (detail: string): never => { throw new CheckpointError('bad-encoding', { file: kept.path }, detail); };
   if (bits.byteLength !== rows * rowBits || (offsets && offsets.byteLength !== rows * 8) || !Number.isInteger(held)) wrong(`${bits.byteLength} bytes of bits and ${kept.byteLength} of values for ${rows} x ${columns}`);
 
@@ -36,19 +36,23 @@ export function bitmasked(kept: ByteSource, bits: ByteSource, offsets: ByteSourc
     return sum;
   };
 
-  /** Writes the values [left, right) of `marks`' columns, which begin at a byte, from `values` on. @returns values used */
-  const spread = (marks: Uint8Array, at: number, left: number, right: number, values: Uint8Array, used: number, out: Uint8Array, to: number): number => {
-    for (let x = left; x < right; x++) {
-      if (((marks[at + ((x - left) >> 3)] >> ((x - left) & 7)) & 1) === 0) continue;
-      const from = used * itemBytes, target = to + (x - left) * itemBytes;
-      for (let byte = 0; byte < itemBytes; byte++) out[target + byte] = values[from + byte];
-      used++;
+  /** Writes `count` columns of one row under `marks` from byte `at` on, with values from number `used` on. @returns values used */
+  const spread = (marks: Uint8Array, at: number, count: number, values: Items, used: number, out: Items, to: number): number => {
+    for (let x = 0; x < count; x += 8, at++) {
+      const byte = marks[at];
+      // No branch that nobody can foresee: an unmarked item is the next value with all its bits cleared.
+      for (let b = 0, i = to + x; byte >> b > 0; b++, i++) {
+        const bit = (byte >> b) & 1;
+        if (lanes === 1) out[i] = values[used] & -bit;
+        else { out[2 * i] = values[2 * used] & -bit; out[2 * i + 1] = values[2 * used + 1] & -bit; }
+        used += bit;
+      }
     }
     return used;
   };
 
   /** Whole rows, dense. */
-  const wholeRows = (row: number, count: number): Uint8Array => {
+  const wholeRows = (row: number, count: number): Uint8Array<ArrayBuffer> => {
     const marks = new Uint8Array(count * rowBits), first = firstOf(row, count), out = new Uint8Array(count * columns * itemBytes);
     bits.read(row * rowBits, (row + count) * rowBits, marks);
     clearPadding(marks, rowBits, columns);
@@ -58,14 +62,14 @@ export function bitmasked(kept: ByteSource, bits: ByteSource, offsets: ByteSourc
       total += countIn(marks, i * rowBits, (i + 1) * rowBits);
     }
     if (first[0] < 0 || first[0] + total > held) wrong(`row ${row + count - 1} ends at value ${first[0] + total} of ${held}`);
-    const values = new Uint8Array(total * itemBytes);
+    const values = new Uint8Array(total * itemBytes), from = itemsOf(values, itemBytes), into = itemsOf(out, itemBytes);
     kept.read(first[0] * itemBytes, (first[0] + total) * itemBytes, values);
-    for (let i = 0, used = 0; i < count; i++) used = spread(marks, i * rowBits, 0, columns, values, used, out, i * columns * itemBytes);
+    for (let i = 0, used = 0; i < count; i++) used = spread(marks, i * rowBits, columns, from, used, into, i * columns);
     return out;
   };
 
   /** Columns [left, right) of a row too long to be read whole; `left` is a multiple of 8. */
-  const partOfRow = (row: number, left: number, right: number): Uint8Array => {
+  const partOfRow = (row: number, left: number, right: number): Uint8Array<ArrayBuffer> => {
     let used = firstOf(row, 1)[0];
     for (let at = 0; at < left / 8; at += STEP_ITEMS) {
       const before = new Uint8Array(Math.min(STEP_ITEMS, left / 8 - at));
@@ -79,7 +83,7 @@ export function bitmasked(kept: ByteSource, bits: ByteSource, offsets: ByteSourc
     if (used < 0 || used + total > held) wrong(`row ${row} ends at value ${used + total} of ${held}`);
     const values = new Uint8Array(total * itemBytes);
     kept.read(used * itemBytes, (used + total) * itemBytes, values);
-    spread(marks, 0, left, right, values, 0, out, 0);
+    spread(marks, 0, right - left, itemsOf(values, itemBytes), 0, itemsOf(out, itemBytes), 0);
     return out;
   };
 
@@ -105,6 +109,11 @@ export function bitmasked(kept: ByteSource, bits: ByteSource, offsets: ByteSourc
     close: () => kept.close(),
   };
 }
+
+type Items = Uint8Array | Uint16Array | Uint32Array;
+
+/** Items of whole bytes as numbers; those of 8 bytes as two lanes. `bytes` begins its buffer. */
+const itemsOf = (bytes: Uint8Array<ArrayBuffer>, itemBytes: number): Items => (itemBytes === 1 ? bytes : itemBytes === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer));
 
 /** Bits past the last column mean nothing. */
 function clearPadding(marks: Uint8Array, rowBits: number, columns: number): void {

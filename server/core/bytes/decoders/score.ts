@@ -49,8 +49,9 @@ export function scorer(step: ScoreStep): Scorer {
   const { dtype, height, width } = step, size = height * width;
   const outIn = step.orientation === 'out-in', inputs = outIn ? width : height, outputs = outIn ? height : width;
   const line = scoreLine(step, inputs, outputs);
-  const weights = new Float64Array(STEP_ELEMENTS);
+  const weights = new Float64Array(STEP_ELEMENTS), weightWords = new Uint32Array(weights.buffer);
   return (raw, first, n, out, at) => {
+    const words = new Uint32Array(out.buffer, out.byteOffset, out.length);
     for (let done = 0; done < n; done += STEP_ELEMENTS) {
       const some = Math.min(STEP_ELEMENTS, n - done), part = done === 0 ? raw : raw.slice((done * dtypes[dtype].bits) / 8);
       decodeInto(dtype, part, some, weights);
@@ -60,11 +61,13 @@ export function scorer(step: ScoreStep): Scorer {
         line(weights, i, count, matrix, y, x, out, at + done + i);
         i += count;
       }
+      // Signs last and by bits: to branch on them would cost more than all the rest.
+      for (let i = 0, to = at + done; i < some; i++, to++) words[to] |= weightWords[2 * i + 1] & 0x80000000;
     }
   };
 }
 
-/** Scores `count` weights from `from` on, which lie side by side in one stored row: row y, columns x.. of a matrix. */
+/** Scores, without signs, `count` weights from `from` on, which lie side by side in one stored row: row y, columns x.. of a matrix. */
 type Line = (w: Float64Array, from: number, count: number, matrix: number, y: number, x: number, out: Float32Array, at: number) => void;
 
 function scoreLine(step: ScoreStep, inputs: number, outputs: number): Line {
@@ -75,17 +78,17 @@ function scoreLine(step: ScoreStep, inputs: number, outputs: number): Line {
   };
   switch (how.kind) {
     case 'magnitude': return (w, from, count, _matrix, _y, _x, out, at) => {
-      for (let i = 0; i < count; i++) out[at + i] = signed(w[from + i], Math.abs(w[from + i]));
+      for (let i = 0; i < count; i++) out[at + i] = kept(Math.abs(w[from + i]), Math.abs(w[from + i]));
     };
     case 'wanda': {
       const { norms } = how, jump = fits('norms', norms.length, inputs);
       if (outIn) return (w, from, count, matrix, _y, x, out, at) => {
         const base = matrix * jump + x;
-        for (let i = 0; i < count; i++) out[at + i] = signed(w[from + i], Math.abs(w[from + i]) * norms[base + i]);
+        for (let i = 0; i < count; i++) { const size = Math.abs(w[from + i]); out[at + i] = kept(size, size * norms[base + i]); }
       };
       return (w, from, count, matrix, y, _x, out, at) => {
         const norm = norms[matrix * jump + y];
-        for (let i = 0; i < count; i++) out[at + i] = signed(w[from + i], Math.abs(w[from + i]) * norm);
+        for (let i = 0; i < count; i++) { const size = Math.abs(w[from + i]); out[at + i] = kept(size, size * norm); }
       };
     }
     case 'ria': {
@@ -95,32 +98,36 @@ function scoreLine(step: ScoreStep, inputs: number, outputs: number): Line {
       const powers = Float64Array.from(how.norms, (norm) => norm ** how.power);
       return (w, from, count, matrix, y, x, out, at) => {
         const o = matrix * outputs, n = matrix * inputs, p = matrix * jump;
-        for (let i = 0; i < count; i++) {
-          const output = outIn ? y : x + i, input = outIn ? x + i : y, size = Math.abs(w[from + i]);
-          out[at + i] = signed(w[from + i], (size / outputSums[o + output] + size / inputSums[n + input]) * powers[p + input]);
+        if (outIn) for (let i = 0, outputSum = outputSums[o + y]; i < count; i++) {
+          const size = Math.abs(w[from + i]);
+          out[at + i] = kept(size, (size / outputSum + size / inputSums[n + x + i]) * powers[p + x + i]);
+        } else for (let i = 0, inputSum = inputSums[n + y], power = powers[p + y]; i < count; i++) {
+          const size = Math.abs(w[from + i]);
+          out[at + i] = kept(size, (size / outputSums[o + x + i] + size / inputSum) * power);
         }
       };
     }
     case 'random': {
-      const key = hashOf(how.seed, how.key);
+      const [low, high] = hashOf(how.seed, how.key);
       return (w, from, count, matrix, y, x, out, at) => {
-        const base = matrix * inputs * outputs;
-        for (let i = 0; i < count; i++) {
-          // By output and input, not by where they are stored: the same draw in both layouts.
-          const index = base + (outIn ? y * inputs + x + i : (x + i) * inputs + y);
-          out[at + i] = signed(w[from + i], (draw(key, index) + 1) * 2 ** -24);
+        // By output and input, not by where they are stored: the same draw in both layouts.
+        const step = outIn ? 1 : inputs;
+        const start = matrix * inputs * outputs + (outIn ? y * inputs + x : x * inputs + y);
+        for (let i = 0; i < count;) {
+          // As far as the index keeps its high word: the loop then counts in 32 bits.
+          const index = start + i * step, page = Math.floor(index / 2 ** 32), salt = Math.imul(page + 1, high);
+          const stop = Math.min(count, i + Math.ceil(((page + 1) * 2 ** 32 - index) / step));
+          for (let word = index | 0; i < stop; i++, word = (word + step) | 0) out[at + i] = kept(Math.abs(w[from + i]), ((mix((mix(word ^ low) + salt) | 0) >>> 8) + 1) * 2 ** -24);
         }
       };
     }
   }
 }
 
-/** The score with the weight's sign: zero for zero (its sign kept), NaN for NaN, never zero else; an infinite weight stays infinite. */
-function signed(weight: number, score: number): number {
-  const size = Math.abs(weight);
-  if (!(size > 0)) return weight;
-  const kept = size === Infinity ? size : score > LEAST_SCORE ? score : LEAST_SCORE;
-  return weight < 0 ? -kept : kept;
+/** The score of a weight of this size: zero for zero, NaN for NaN, never zero else; an infinite weight stays infinite. */
+function kept(size: number, score: number): number {
+  if (!(size > 0)) return size;
+  return score > LEAST_SCORE ? score : size === Infinity ? size : LEAST_SCORE;
 }
 
 /** Two 32-bit words from a seed and a name (FNV-1a over the name's UTF-8, each word with its own start). */
@@ -140,6 +147,3 @@ function mix(x: number): number {
   h = Math.imul(h ^ (h >>> 15), 0x846ca68b);
   return h ^ (h >>> 16);
 }
-
-/** 24 bits that depend on key and index alone. */
-const draw = ([low, high]: readonly [number, number], index: number): number => mix(mix((index >>> 0) ^ low) + Math.imul(Math.floor(index / 2 ** 32) + 1, high)) >>> 8;

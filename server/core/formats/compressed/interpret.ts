@@ -53,7 +53,7 @@ function weightOf(checkpoint: Checkpoint, stem: string, { bitmask, compressed, s
 
 /** config.json of the same model stored dense: without what tells loaders of the packing. */
 export function denseConfig({ packing, config }: Checkpoint): readonly GeneratedFile[] {
-  if (packing === undefined || config === null) return [];
+  if (packing === undefined || packing === 'torch-masks' || config === null) return [];
   const { quantization_config: stored, ...rest } = config;
   const kept = typeof stored === 'object' && stored !== null ? Object.fromEntries(Object.entries(stored).filter(([key]) => key !== 'sparsity_config')) : {};
   // What is quantised besides stays quantised.
