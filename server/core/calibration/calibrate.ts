@@ -91,7 +91,7 @@ async function* calibrate(model: Model, request: CalibrationRequest, tools: Cali
 interface Feeding extends Omit<Run, 'pass'> { readonly provider: Provider; readonly oneShot: boolean; readonly length: number }
 
 /** Block after block: statistics, pruning, and the block again as it is pruned. */
-async function* runBlocks(model: Model, graph: ModelGraph, feeding: Feeding, tools: CalibrationTools, wish: Wish, state: CalibrationState, signal?: AbortSignal): Job<void> {
+export async function* runBlocks(model: Model, graph: ModelGraph, feeding: Feeding, tools: CalibrationTools, wish: Wish, state: CalibrationState, signal?: AbortSignal): Job<void> {
   if (!graph.pieces) throw new CheckpointError('calibration-impossible', { file: model.checkpoint.path }, 'its blocks are not known');
   const copies = copiesOf(model), stored = new Set(model.checkpoint.tensors.map(({ name }) => name));
   const keptName = (name: string): string => (copies.get(name) ?? [name]).find((copy) => stored.has(copy)) ?? name;
