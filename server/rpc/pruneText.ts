@@ -15,7 +15,7 @@ const count = (value: number): string => value.toLocaleString('en');
 export function pruneText(output: PruneJson, verbose: boolean): string {
   const will = output.dryRun ? 'would be zero' : 'are zero now';
   const lines = [
-    `${output.method}, scope ${output.scope}, ${output.pattern}, target ${percent(output.target)}${output.threshold === null ? '' : `, largest selected |w| ${shortNumber(output.threshold)}`}`,
+    `${output.method}, scope ${output.scope}, ${[output.pattern, ...output.options.map(printable)].join(', ')}, target ${percent(output.target)}${output.threshold === null ? '' : `, largest selected |w| ${shortNumber(output.threshold)}`}`,
     `${count(output.prunedParameters)} of ${count(output.scopeParameters)} weights in scope ${will}: ${percent(output.achieved)} of the scope, ${percent(output.achievedTotal)} of all parameters; ${count(output.changed)} newly zeroed`,
     ...(output.needs ? needsLines(output, output.needs) : writtenLines(output)),
     '', ...layerLines(output), ...tensorLines(output, verbose),
