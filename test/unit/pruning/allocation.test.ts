@@ -73,8 +73,8 @@ test('blocks with more outliers keep more, by every method that takes the alloca
     const planned = await plan(method, { scope, allocation: { kind: 'owl', m: 3, lambda: 0.15, published: false } }), [a, , b, , c] = fractions(planned);
     assert.ok(a > b && b > c, `${method} ${scope}: ${[a, b, c]}`);
     assert.ok(a - c <= 0.3 + 1 / 8);
-    // Rows round by themselves: half a weight each at most.
-    assert.ok(Math.abs(total(planned) - 416) <= (scope === 'tensor' ? 2 : 52), `${method} ${scope}: ${total(planned)}`);
+    // Exact; rows lose whole weights, which misses it by half the outputs of one tensor at most.
+    assert.ok(Math.abs(total(planned) - 416) <= (scope === 'tensor' ? 0 : 20), `${method} ${scope}: ${total(planned)}`);
     assert.notEqual(planned.calibration, undefined);
   }
   await assert.rejects(runJob(planPrune(openModel(source), 'magnitude', { sparsity: 0.5, scope: 'tensor', pattern: 'unstructured', include: [], exclude: [], seed: 0, allocation: { kind: 'owl', m: 5, lambda: 0.08, published: false } }, pool, { io: 'pread' })), { code: 'calibration-needed' });
