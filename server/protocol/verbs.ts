@@ -80,6 +80,8 @@ export interface PruneJson {
   scope: 'global' | 'tensor' | 'row';
   /** "unstructured" or e.g. "2:4". */
   pattern: string;
+  /** What sets it apart from the method's plain form: `owl`, `ria-power=0.3`. Empty where nothing does. */
+  options: string[];
   target: number;
   achieved: number | null;
   achievedTotal: number | null;

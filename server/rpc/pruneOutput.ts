@@ -5,6 +5,7 @@ import { isRewritten } from '../core/formats/written';
 import type { Model } from '../core/models/contract';
 import { countedAsParameters } from '../core/models/counting';
 import type { PrunePlan } from '../core/pruning/contract';
+import { optionWords } from '../core/pruning/options';
 import { patternText } from '../core/pruning/pattern';
 import type { PruneJson, PruneNeedsJson } from '../protocol/verbs';
 import { numOrNull, problemJson } from './encode';
@@ -36,6 +37,7 @@ export function pruneJson(model: Model, plan: PrunePlan, outcome: PruneOutcome):
     method: plan.method,
     scope: request.scope,
     pattern: patternText(request.pattern),
+    options: optionWords({ ...request, method: plan.method }),
     target: request.sparsity,
     achieved: fraction(pruned, plan.scopeParameters),
     achievedTotal: fraction(pruned, parameters),

@@ -27,7 +27,7 @@ export function pruneRequest(args: Arguments, method: PruningMethod, context: Pi
   if (!scopes.includes(scope as Scope)) throw usage(`--scope takes ${scopes.join(', ')}, not \`${scope}\``);
   const allocation = givenAllocation(args.many('allocation'), givenOwl(args)), numbers = givenParameters(args);
   refuseStray(numbers, [method]);
-  const calibrates = statisticsNeeded(method, { allocation }) !== null, seed = args.integer('seed', 0, MAX_SEED) ?? 0;
+  const calibrates = statisticsNeeded(method, { allocation }) !== null || (method.takes !== undefined && calibrationFlag(args) !== undefined), seed = args.integer('seed', 0, MAX_SEED) ?? 0;
   const stray = calibrationFlag(args) ?? ['benchmark', 'provider'].find((flag) => args.has(flag));
   if (stray !== undefined && !calibrates) throw usage(`--${stray} is for methods that need calibration; ${method.id} needs none`);
   const benchmark = args.text('benchmark'), provider = args.text('provider') ?? 'auto';

@@ -15,7 +15,7 @@ const count = (value: number): string => value.toLocaleString('en');
 export function pruneText(output: PruneJson, verbose: boolean): string {
   const will = output.structure ? (output.dryRun ? 'would be taken out' : 'are gone') : output.dryRun ? 'would be zero' : 'are zero now';
   const lines = [
-    `${output.method}, scope ${output.scope}, ${output.pattern}, target ${percent(output.target)}${output.threshold === null ? '' : `, largest selected |w| ${shortNumber(output.threshold)}`}`,
+    `${output.method}, scope ${output.scope}, ${[output.pattern, ...output.options.map(printable)].join(', ')}, target ${percent(output.target)}${output.threshold === null ? '' : `, largest selected |w| ${shortNumber(output.threshold)}`}`,
     `${count(output.prunedParameters)} of ${count(output.scopeParameters)} weights in scope ${will}: ${percent(output.achieved)} of the scope, ${percent(output.achievedTotal)} of all parameters; ${output.structure ? `${shortCount(output.structure.parameters)} parameters ${output.dryRun ? 'would be' : 'are'} left` : `${count(output.changed)} newly zeroed`}`,
     ...structureLines(output),
     ...(output.needs ? needsLines(output, output.needs) : writtenLines(output)),

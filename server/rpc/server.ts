@@ -75,6 +75,8 @@ function answer<P>(connection: Connection, name: string, work: (params: P, signa
   connection.onRequest(name, async (params: P, token: CancellationToken): Promise<Answer> => {
     const controller = new AbortController();
     const subscription = token.onCancellationRequested(() => controller.abort());
+    // A call that was cancelled before it was begun has a token that tells of nothing.
+    if (token.isCancellationRequested) controller.abort();
     try {
       return { ok: true, result: await work(params, controller.signal) };
     } catch (error) {

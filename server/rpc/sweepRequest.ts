@@ -152,8 +152,9 @@ export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, 
   const window = wish.context ?? protocol.defaults(longest).context;
   if (window > longest) throw new CheckpointError('context-too-long', { file: model.checkpoint.path }, `${window} tokens asked, the model has ${longest} positions`);
   const benchmarks = distinctTexts(wish.benchmarks ?? [defaultBenchmark(context.dataFolder)], context.dataFolder);
-  const calibrates = wish.methods.some((method) => statisticsNeeded(findMethod(method), { allocation: wish.allocation }) !== null);
-  if (!calibrates && Object.values(wish.calibration).some((value) => value !== undefined && value !== false)) throw usage(`calibration is for methods that need it; ${wish.methods.join(', ')}: none does`);
+  const asked = Object.values(wish.calibration).some((value) => value !== undefined && value !== false), methods = wish.methods.map(findMethod);
+  const calibrates = methods.some((method) => statisticsNeeded(method, { allocation: wish.allocation }) !== null || (asked && method.takes !== undefined));
+  if (!calibrates && asked) throw usage(`calibration is for methods that need it; ${wish.methods.join(', ')}: none does`);
   const calibration = calibrates ? calibrationRequest(wish.calibration, { benchmarks, seed: wish.seed, provider }, context) : null;
   return {
     checkpoint: wish.checkpoint, methods: wish.methods, levels, scope: wish.scope, pattern,

@@ -18,6 +18,7 @@ import { segmentsOf } from './blocks';
 import type { Segment } from './blocks';
 import type { BlockStatistics, Calibrate, CalibrationRequest, CalibrationSummary, InputStatistics, StatisticsKind } from './contract';
 import { HiddenStates } from './hiddenStates';
+import { influenceOf } from './influence';
 import { runSegment } from './runSegment';
 import type { Run } from './runSegment';
 import { CalibrationState } from './state';
@@ -48,8 +49,8 @@ export function makeCalibration(model: Model, request: CalibrationRequest, tools
   const states: CalibrationState[] = [];
   let calls = 0;
   return {
-    calibrate: async function* (needs, names, prune, signal) {
-      return yield* calibrate(model, request, tools, { needs, names, prune, call: calls++, states }, signal);
+    calibrate: async function* (needs, names, prune, signal, dense) {
+      return yield* calibrate(model, request, tools, { needs, names, prune, dense: dense !== undefined || request.oneShot, call: calls++, states }, signal);
     },
     done: () => { for (const state of states) state.remove(); },
   };
@@ -59,6 +60,8 @@ interface Wish {
   readonly needs: StatisticsKind;
   readonly names: ReadonlySet<string>;
   readonly prune: Parameters<Calibrate>[2];
+  /** One pass of the model as it is. */
+  readonly dense: boolean;
   readonly call: number;
   readonly states: CalibrationState[];
 }
@@ -81,29 +84,29 @@ async function* calibrate(model: Model, request: CalibrationRequest, tools: Cali
     };
     const state = new CalibrationState(tools.folder, [tools.key, { ...summary, text: '' }, wish.needs, [...wish.names].sort(), wish.call]);
     wish.states.push(state);
-    yield* runBlocks(model, graph, { windows, tokens: summary.tokens, provider, threads: request.threads, oneShot: request.oneShot, length }, tools, wish, state, signal);
+    yield* runBlocks(model, graph, { windows, tokens: summary.tokens, provider, threads: request.threads, length }, tools, wish, state, signal);
     return summary;
   } finally {
     plain.close();
   }
 }
 
-interface Feeding extends Omit<Run, 'pass'> { readonly provider: Provider; readonly oneShot: boolean; readonly length: number }
+interface Feeding extends Omit<Run, 'pass'> { readonly provider: Provider; readonly length: number }
 
 /** Block after block: statistics, pruning, and the block again as it is pruned. */
-async function* runBlocks(model: Model, graph: ModelGraph, feeding: Feeding, tools: CalibrationTools, wish: Wish, state: CalibrationState, signal?: AbortSignal): Job<void> {
+export async function* runBlocks(model: Model, graph: ModelGraph, feeding: Feeding, tools: CalibrationTools, wish: Wish, state: CalibrationState, signal?: AbortSignal): Job<void> {
   if (!graph.pieces) throw new CheckpointError('calibration-impossible', { file: model.checkpoint.path }, 'its blocks are not known');
   const copies = copiesOf(model), stored = new Set(model.checkpoint.tensors.map(({ name }) => name));
   const keptName = (name: string): string => (copies.get(name) ?? [name]).find((copy) => stored.has(copy)) ?? name;
   const segments = segmentsOf(graph.pieces, (name) => wish.names.has(keptName(name))), blocks = segments.filter(({ taps }) => taps.size > 0).length;
   // A segment runs once for its statistics, and once more for what the next one sees.
-  const passes = segments.map(({ taps }, i) => (taps.size > 0 && i < segments.length - 1 && !feeding.oneShot ? 2 : 1));
+  const passes = segments.map(({ taps }, i) => (taps.size > 0 && i < segments.length - 1 && !wish.dense ? 2 : 1));
   const pass = { done: 0, total: passes.reduce((a, b) => a + b, 0), started: performance.now(), skipped: 0, note: '' };
   let before: HiddenStates | null = null, block = 0;
   for (const [i, segment] of segments.entries()) {
     const isBlock = segment.taps.size > 0, isLast = i === segments.length - 1;
     const momentsFile = (group: number): string => state.file(`moments-${i}-${group}.f32`);
-    const statisticsOf = (record: SegmentRecord): BlockStatistics => ({ block, blocks, inputs: inputsOf(record, wish, keptName, momentsFile) });
+    const statisticsOf = (record: SegmentRecord): BlockStatistics => ({ block, blocks, inputs: inputsOf(record, wish, keptName, momentsFile), ...(wish.dense && { influence: record.influence ?? null }) });
     pass.note = isBlock ? `block ${block + 1} of ${blocks}` : '';
     const known = state.finished(i);
     // Of a segment that was done in an earlier run, the hidden states are there only if it was the last that was.
@@ -117,7 +120,8 @@ async function* runBlocks(model: Model, graph: ModelGraph, feeding: Feeding, too
       refuseTooLarge(graph, segment, statistics, wish.needs, model, feeding.length);
       const goesOn = passes[i] === 1;
       yield* runSegment(graph, segment, { ...feeding, pass }, { before, after: goesOn ? after : null, statistics, momentsFile: wish.needs === 'hessians' ? momentsFile : null }, signal);
-      const record = { sums: statistics?.sums ?? [], shapes: null };
+      const influence = isBlock && wish.dense && before && after ? influenceOf(before, after) : null;
+      const record = { sums: statistics?.sums ?? [], shapes: null, ...(influence !== null && { influence }) };
       if (isBlock) {
         const rules = yield* wish.prune(statisticsOf(record));
         if (!goesOn && after) {

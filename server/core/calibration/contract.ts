@@ -42,6 +42,11 @@ export interface BlockStatistics {
   readonly blocks: number;
   /** By the kept name of the tensor; only tensors asked for. */
   readonly inputs: ReadonlyMap<string, InputStatistics>;
+  /**
+   * Mean over tokens of 1 - cos(what flows in, what flows out) of a block: the block influence of Men et al. 2024 (ShortGPT). Only of a dense run, and null
+   * where it is not one value that flows through.
+   */
+  readonly influence?: number | null;
 }
 
 /** What is written into results: everything that makes two calibrations the same. */
@@ -62,9 +67,10 @@ export interface CalibrationSummary {
  * @param names kept names of the tensors whose inputs are wanted
  * @param prune called once a block; answers the rules of its tensors. Unless `oneShot`, the block is run again under these rules before the
  *   next one sees its outputs.
+ * @param dense nothing is pruned on the way, whatever is answered: one pass, as with `oneShot`
  * @throws CheckpointError `calibration-is-evaluated`, `no-data`, `too-few-tokens`, `not-enough-memory`, `unsupported-architecture`, `cancelled`, and what
  *   building and running a graph throws
  */
 export type Calibrate = (
-  needs: StatisticsKind, names: ReadonlySet<string>, prune: (block: BlockStatistics) => Job<ReadonlyMap<string, TensorRule>>, signal?: AbortSignal,
+  needs: StatisticsKind, names: ReadonlySet<string>, prune: (block: BlockStatistics) => Job<ReadonlyMap<string, TensorRule>>, signal?: AbortSignal, dense?: 'dense',
 ) => Job<CalibrationSummary>;

@@ -12,7 +12,7 @@ const bytesOf = (shapes: Shapes): number => Object.values(shapes).reduce((sum, [
 export class HiddenStates {
   private handle: number | null = null;
 
-  constructor(readonly file: string, readonly values: readonly string[], private readonly windows: number, public shapes: Shapes | null = null) {}
+  constructor(readonly file: string, readonly values: readonly string[], readonly windows: number, public shapes: Shapes | null = null) {}
 
   write(window: number, tensors: Readonly<Record<string, GraphTensor>>): void {
     if (this.shapes === null) {

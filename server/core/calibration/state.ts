@@ -10,6 +10,8 @@ import type { Shapes } from './hiddenStates';
 export interface SegmentRecord {
   readonly sums: readonly { readonly names: readonly string[]; readonly rows: number; readonly sumOfSquares: Float64Array }[];
   readonly shapes: Shapes | null;
+  /** See `BlockStatistics.influence`. */
+  readonly influence?: number;
 }
 
 const MAX_RECORD_BYTES = 2 ** 30;
@@ -39,7 +41,7 @@ export class CalibrationState {
   finish(segment: number, record: SegmentRecord): void {
     const sums = record.sums.map(({ names, rows, sumOfSquares }) => ({ names, rows, sumOfSquares: Buffer.from(sumOfSquares.buffer, sumOfSquares.byteOffset, sumOfSquares.byteLength).toString('base64') }));
     const target = this.file(`segment-${segment}.json`), beside = partialPath(target);
-    writeFileSync(beside, JSON.stringify({ sums, shapes: record.shapes }));
+    writeFileSync(beside, JSON.stringify({ sums, shapes: record.shapes, influence: record.influence }));
     renameSync(beside, target);
   }
 
@@ -47,8 +49,8 @@ export class CalibrationState {
   finished(segment: number): SegmentRecord | null {
     const file = this.file(`segment-${segment}.json`);
     if (!existsSync(file)) return null;
-    const { sums, shapes } = JSON.parse(readWholeText(file, MAX_RECORD_BYTES)) as { sums: { names: string[]; rows: number; sumOfSquares: string }[]; shapes: Shapes | null };
-    return { shapes, sums: sums.map((one) => ({ ...one, sumOfSquares: new Float64Array(Uint8Array.from(Buffer.from(one.sumOfSquares, 'base64')).buffer) })) };
+    const { sums, shapes, influence } = JSON.parse(readWholeText(file, MAX_RECORD_BYTES)) as { sums: { names: string[]; rows: number; sumOfSquares: string }[]; shapes: Shapes | null; influence?: number };
+    return { shapes, ...(influence !== undefined && { influence }), sums: sums.map((one) => ({ ...one, sumOfSquares: new Float64Array(Uint8Array.from(Buffer.from(one.sumOfSquares, 'base64')).buffer) })) };
   }
 
   remove(): void {

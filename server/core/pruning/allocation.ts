@@ -8,6 +8,8 @@ import { denseStatistics, type DenseStatistics } from './inputNorms';
 import { outlierShares, owlSparsities } from './owl';
 import { isGroups } from './pattern';
 import type { ScopeTensor } from './pruneScope';
+import { roundHalfEven } from './rounding';
+import { extentOf } from './scoreTensors';
 
 /** Every kind of allocation, the plain one first. */
 export const allocationKinds: readonly Allocation['kind'][] = ['uniform', 'owl', 'table'];
@@ -38,7 +40,7 @@ export function checkAllocation(method: PruningMethod, { allocation, scope, patt
 }
 
 /**
- * The sparsity of each tensor. Within a tensor (or a row) the count is then rounded as always: k = round-half-even(sparsity x weights).
+ * The sparsity of each tensor. Within a tensor (or a row) the count is then rounded as always: k = round-half-even(sparsity x weights); see `inWholeWeights`.
  *
  * @throws CheckpointError `bad-allocation` where a table leaves more or less than the other tensors can give, `no-match`, and as `denseStatistics`
  */
@@ -77,6 +79,27 @@ function fromTable(model: Model, tensors: readonly ScopeTensor[], sparsity: numb
     for (const { info } of rest) sparsities.set(info.name, Math.min(1, Math.max(0, left)));
   }
   return { sparsities, problems: remark(model, tensors, sparsities, sparsity) };
+}
+
+/**
+ * Sparsities that whole weights can have. A tensor, and in the row scope each of its rows, loses a whole number of them; tensors are rounded up,
+ * those with the largest remainder first, while that brings the total nearer to k = round-half-even(sparsity x weights). In the tensor scope the
+ * total is then k exactly; in the row scope it is missed by at most half the outputs of one tensor.
+ */
+export function inWholeWeights(tensors: readonly ScopeTensor[], sparsities: ReadonlyMap<string, number>, { scope, sparsity }: Pick<PruneRequest, 'scope' | 'sparsity'>): ReadonlyMap<string, number> {
+  const parts = tensors.filter(({ info }) => sparsities.has(info.name)).map((tensor) => {
+    const inputs = scope === 'row' ? extentOf(tensor).inputs : tensor.info.elements, ideal = sparsities.get(tensor.info.name)! * inputs, whole = Math.floor(ideal);
+    return { name: tensor.info.name, inputs, rows: inputs === 0 ? 0 : tensor.info.elements / inputs, whole, rest: ideal - whole, elements: tensor.info.elements };
+  });
+  let missing = roundHalfEven(sparsity * parts.reduce((sum, { elements }) => sum + elements, 0)) - parts.reduce((sum, { rows, whole }) => sum + rows * whole, 0);
+  const counts = new Map(parts.map(({ name, whole }) => [name, whole]));
+  // A stable sort: equal remainders in the order of names.
+  for (const { name, rows, rest, whole } of [...parts].sort((a, b) => b.rest - a.rest)) {
+    if (rest === 0 || missing < rows / 2) continue;
+    counts.set(name, whole + 1);
+    missing -= rows;
+  }
+  return new Map(parts.map(({ name, inputs }) => [name, inputs === 0 ? 0 : counts.get(name)! / inputs]));
 }
 
 /** Says so where an allocation does not give the total that was asked: a table that names everything, or the published mean over blocks. */

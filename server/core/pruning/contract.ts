@@ -141,6 +141,8 @@ export interface PruningMethod {
   readonly allocations: readonly Allocation['kind'][];
   /** What it must know of the inputs of each matrix: nothing, their norms, or their second moments. */
   readonly needs: StatisticsKind | null;
+  /** What it uses where a calibration is asked for, though it works without. */
+  readonly takes?: StatisticsKind;
   readonly parameters: readonly MethodParameter[];
   /** It takes whole units away (`PrunePlan.structure`) and reads what it needs itself: no scans are made for it. */
   readonly structured?: true;

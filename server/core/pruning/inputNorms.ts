@@ -47,7 +47,7 @@ export async function* denseStatistics(tensors: readonly ScopeTensor[], needs: S
     for (const [name, one] of statistics.inputs) { inputs.set(name, one); blockOf.set(name, statistics.block); }
     return new Map<string, TensorRule>();
   };
-  const summary = yield* calibrateWith(tools)(needs, new Set(tensors.map(({ info }) => info.name)), look, signal);
+  const summary = yield* calibrateWith(tools)(needs, new Set(tensors.map(({ info }) => info.name)), look, signal, 'dense');
   return { inputs, blockOf, summary };
 }
 

@@ -3,9 +3,10 @@ import { CheckpointError } from '../errors';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import type { ScoreStep } from '../tensor/encoding';
-import { allocate } from './allocation';
+import { allocate, inWholeWeights, type Allocated } from './allocation';
 import type { PlanTools, PrunePlan, PruneRequest, TensorRule } from './contract';
 import { calibrateWith, denseStatistics, inputNorms, leftAlone } from './inputNorms';
+import { isBlock } from './pattern';
 import type { PlannedTensors } from './planned';
 import { pruneScope } from './pruneScope';
 import type { PruneScope, ScopeTensor } from './pruneScope';
@@ -18,7 +19,7 @@ export type Scoring = (context: { readonly model: Model; readonly request: Prune
 /** Plans a method without calibration. @param scoring null: magnitudes */
 export async function* planPlain(method: string, model: Model, request: PruneRequest, scoring: Scoring | null, tools: PlanTools, signal?: AbortSignal): Job<PrunePlan> {
   const scope = pruneScope(model, request);
-  const { sparsities, problems, statistics } = yield* allocate(model, scope.tensors, request, tools, signal);
+  const { sparsities, problems, statistics } = yield* allocateWhole(model, scope, request, tools, signal);
   const scores = scoring ? yield* scoresOf(scope.tensors, scoring, () => new Float32Array(0), { model, request, tools }, signal) : null;
   const planned = yield* selectWeights(model, scope.tensors, request, sparsities, scores, tools, signal);
   return pruningPlan(method, request, scope, [planned], { problems, ...(statistics ? { calibration: statistics.summary } : {}) });
@@ -31,7 +32,7 @@ export async function* planPlain(method: string, model: Model, request: PruneReq
  */
 export async function* planCalibrated(method: string, model: Model, request: PruneRequest, scoring: Scoring, tools: PlanTools, signal?: AbortSignal): Job<PrunePlan> {
   const scope = pruneScope(model, request), oneShot = request.scope === 'global' || request.calibration?.oneShot === true;
-  const { sparsities, problems, statistics: known } = yield* allocate(model, scope.tensors, request, tools, signal);
+  const { sparsities, problems, statistics: known } = yield* allocateWhole(model, scope, request, tools, signal);
   const context = { model, request, tools };
   if (!oneShot) return yield* planBlockByBlock(method, scope, { sparsities, problems }, scoring, context, signal);
   const { inputs, summary } = known ?? (yield* denseStatistics(scope.tensors, 'norms', tools, signal));
@@ -39,6 +40,13 @@ export async function* planCalibrated(method: string, model: Model, request: Pru
   const scores = yield* scoresOf(seen, scoring, (tensor) => inputNorms(tensor, inputs.get(tensor.info.name)!), context, signal);
   const planned = seen.length === 0 ? [] : [yield* selectWeights(model, seen, request, sparsities, scores, tools, signal)];
   return pruningPlan(method, request, scope, [...planned, leftAlone(model, scope.tensors.filter((tensor) => !seen.includes(tensor)), tools)], { problems, calibration: summary });
+}
+
+/** Allocates, and rounds what was dealt out by outliers to whole weights. A table, and the published mean, stay as they are; blocks round by themselves. */
+async function* allocateWhole(model: Model, { tensors }: PruneScope, request: PruneRequest, tools: PlanTools, signal?: AbortSignal): Job<Allocated> {
+  const allocated = yield* allocate(model, tensors, request, tools, signal), { allocation } = request;
+  if (allocation?.kind !== 'owl' || allocation.published || !allocated.sparsities || isBlock(request.pattern)) return allocated;
+  return { ...allocated, sparsities: inWholeWeights(tensors, allocated.sparsities, request) };
 }
 
 async function* planBlockByBlock(

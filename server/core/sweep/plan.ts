@@ -80,7 +80,7 @@ export function planCells(request: SweepRequest): CellSpecification[] {
     checkAllocation(method, { ...request, scope });
     // Left out where they say nothing: cells of earlier versions keep their address.
     const parameters = parametersOf(method, request.parameters ?? {});
-    const options = { ...(request.allocation ? { allocation: request.allocation } : {}), ...(parameters ? { parameters } : {}), ...(request.calibration && statisticsNeeded(method, request) !== null ? { calibration: request.calibration } : {}) };
+    const options = { ...(request.allocation ? { allocation: request.allocation } : {}), ...(parameters ? { parameters } : {}), ...(request.calibration && (method.takes ?? statisticsNeeded(method, request)) !== null ? { calibration: request.calibration } : {}) };
     for (const level of levels) for (const benchmark of benchmarks) cells.push({ ...base, method: id, scope, pattern: request.pattern, level, benchmark, ...options });
   }
   if (cells.length > MAX_CELLS) throw new CheckpointError('usage', {}, `${cells.length} cells are more than ${MAX_CELLS}`);

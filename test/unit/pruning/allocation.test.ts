@@ -73,8 +73,8 @@ test('blocks with more outliers keep more, by every method that takes the alloca
     const planned = await plan(method, { scope, allocation: { kind: 'owl', m: 3, lambda: 0.15, published: false } }), [a, , b, , c] = fractions(planned);
     assert.ok(a > b && b > c, `${method} ${scope}: ${[a, b, c]}`);
     assert.ok(a - c <= 0.3 + 1 / 8);
-    // Rows round by themselves: half a weight each at most.
-    assert.ok(Math.abs(total(planned) - 416) <= (scope === 'tensor' ? 2 : 52), `${method} ${scope}: ${total(planned)}`);
+    // Exact; rows lose whole weights, which misses it by half the outputs of one tensor at most.
+    assert.ok(Math.abs(total(planned) - 416) <= (scope === 'tensor' ? 0 : 20), `${method} ${scope}: ${total(planned)}`);
     assert.notEqual(planned.calibration, undefined);
   }
   await assert.rejects(runJob(planPrune(openModel(source), 'magnitude', { sparsity: 0.5, scope: 'tensor', pattern: 'unstructured', include: [], exclude: [], seed: 0, allocation: { kind: 'owl', m: 5, lambda: 0.08, published: false } }, pool, { io: 'pread' })), { code: 'calibration-needed' });
@@ -119,8 +119,7 @@ test('the command line takes methods, blocks and tables by their flags, and says
   assert.deepEqual([blocks.selected, blocks.pattern, blocks.problems], [416, '4x4', []]);
   const ragged = (await run('--sparsity', '0.5', '--pattern', '5x8')).json as { problems: { code: string }[] };
   assert.deepEqual(ragged.problems.map(({ code }) => code), ['ragged-blocks', 'ragged-blocks', 'ragged-blocks', 'ragged-blocks']);
-  assert.equal((await run('--sparsity', '0.5', '--scope', 'tensor', '--allocation', '*.mlp.*=0.5')).code, 0);
-  await ended(1, /^winnow: calibration-needed: /m, '--sparsity', '0.5', '--method', 'wanda');
+  assert.deepEqual(((await run('--sparsity', '0.5', '--scope', 'tensor', '--allocation', '*.mlp.*=0.5')).json as { options: string[] }).options, ['*.mlp.*=0.5']);
   await ended(2, /^winnow: unsupported-allocation: .*global/m, '--sparsity', '0.5', '--allocation', '*=0.5');
   await ended(2, /^winnow: unsupported-scope: .*row/m, '--sparsity', '0.5', '--pattern', '4x4', '--scope', 'row');
   await ended(2, /`ria-power` is for ria/, '--sparsity', '0.5', '--ria-power', '1');

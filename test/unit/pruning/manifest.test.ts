@@ -90,3 +90,25 @@ test('a dry run counts exactly what pruning then does, and leaves every folder a
     assert.ok(planned.needs !== undefined && planned.needs.diskBytes === written.bytes && planned.needs.freeDiskBytes > 0 && planned.needs.memoryBytes > 0);
   }
 });
+
+const media = path.resolve(__dirname, '../../../media/tiny-gpt2'), built = existsSync(path.resolve(__dirname, '../../../dist/onnxChild.js'));
+if (!built) console.log('SKIPPED: calibrated methods need the build (`npm run build`)');
+test('a manifest repeats calibrated methods, and refuses another calibration text', { skip: !built }, async () => {
+  const text = path.join(folder, 'calibration.txt');
+  writeFileSync(text, 'Some years ago, never mind how long precisely, I thought I would sail about a little. '.repeat(60));
+  for (const method of ['wanda', 'sparsegpt']) {
+    const out = path.join(folder, method), first = await winnow(['prune', media, '--method', method, '--sparsity', '0.5', '--calibration', text, '--calibration-samples', '2', '--calibration-length', '32', '--out', out]);
+    assert.equal(first.code, 0, first.err);
+    const file = path.join(out, MANIFEST_NAME), { calibration, request } = read(file);
+    assert.deepEqual([calibration?.samples, calibration?.length, calibration?.textSha256], [2, 32, sha(text)]);
+    assert.equal(request.calibration?.text, text);
+    const again = await winnow(['prune', '--from-manifest', file, '--out', `${out}-again`]);
+    assert.equal(again.code, 0, again.err);
+    assert.equal(sha(path.join(`${out}-again`, 'model.safetensors')), sha(path.join(out, 'model.safetensors')), method);
+  }
+  writeFileSync(text, 'Another text altogether, of which no one was told before. '.repeat(60));
+  const other = await winnow(['prune', '--from-manifest', path.join(folder, 'wanda', MANIFEST_NAME), '--out', path.join(folder, 'other-text')]);
+  assert.equal(other.code, 1);
+  assert.match(other.err, /source-differs: .*calibration text/);
+  assert.equal(existsSync(path.join(folder, 'other-text')), false);
+});

@@ -9,7 +9,7 @@ function pruning(layers: number, change: Partial<PruneJson> = {}): PruneJson {
   const tensors = Array.from({ length: 2 * layers }, (_, i) => ({ name: `h.${i >> 1}.${i % 2 === 0 ? 'attn' : 'mlp'}.weight`, parameters: 1000, layer: i >> 1, sparsityBefore: 0, sparsityAfter: (i + 1) / (2 * layers + 1), changed: Math.round((1000 * (i + 1)) / (2 * layers + 1)) }));
   const changed = tensors.reduce((sum, tensor) => sum + tensor.changed, 0);
   return {
-    out: '/models/out', method: 'magnitude', scope: 'global', pattern: 'unstructured', target: 0.5, achieved: 0.5, achievedTotal: 0.4, threshold: 0.03, scopeParameters: 2000 * layers, selected: changed, changed, prunedParameters: changed,
+    out: '/models/out', method: 'magnitude', scope: 'global', pattern: 'unstructured', options: [], target: 0.5, achieved: 0.5, achievedTotal: 0.4, threshold: 0.03, scopeParameters: 2000 * layers, selected: changed, changed, prunedParameters: changed,
     tensors, format: 'dense', bytes: 6_000_000, seconds: 1.25, manifest: '/models/out/winnow-manifest.json', masks: null, dryRun: false, problems: [], ...change,
   } as PruneJson;
 }

@@ -193,6 +193,24 @@ test('a tensor of several slices is masked by scores as in one piece, rows, colu
   }
 });
 
+test('values that are decoded on the way are scored as they decode', async () => {
+  const rows = 6, columns = 10, n = rows * columns, next = randomWords(21), stored = Float32Array.from({ length: n }, () => next() / 2 ** 31 - 1);
+  const turned = Float32Array.from({ length: n }, (_, i) => stored[(i % rows) * columns + Math.floor(i / rows)]); // (columns, rows)
+  const plain = sourceOf(folder, 'plain', new Uint8Array(turned.buffer), 'F32', [columns, rows]);
+  const file = sourceOf(folder, 'stored', new Uint8Array(stored.buffer), 'F32', [rows, columns]);
+  const encoded = { ...file, shape: [columns, rows], encoded: { from: 0, to: 4 * n, steps: [{ kind: 'transpose', itemBytes: 4, rows, columns }] } } as const;
+  const score: ScoreStep = { kind: 'score', dtype: 'F32', height: columns, width: rows, orientation: 'out-in', how: { kind: 'wanda', norms: Float32Array.from({ length: rows }, (_, i) => 1 + i) } };
+  for (const rule of [{ kind: 'scored', score, by: { kind: 'rows', selected: 3, orientation: 'out-in' } }, { kind: 'scored', score, by: { kind: 'cut', threshold: 1, ties: 0 } },
+    { kind: 'blocks', block: { rows: 3, columns: 4 }, score, by: { kind: 'cut', threshold: 1.5, ties: 0 }, orientation: 'out-in' }] as const) {
+    const [a, b] = await Promise.all([plain, encoded].map(async (source, i) => {
+      const target = targetOf(folder, `decoded.${i}`, 4 * n), counts = await maskTensor(pool, source, rule, { path: target.path, at: 0 });
+      return { counts, bytes: target.read() };
+    }));
+    assert.deepEqual(b, a);
+    assert.ok(a.counts.changed > 0 && a.counts.changed < n);
+  }
+});
+
 test('draws depend on seed, name and place alone, spread evenly, and are the same in both layouts', () => {
   const height = 40, width = 25, n = height * width, ones = new Uint8Array(Float32Array.from({ length: n }, () => 1).buffer);
   const draws = (seed: number, key: string, orientation: Orientation, shape: [number, number]): Float32Array =>

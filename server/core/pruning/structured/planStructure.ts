@@ -1,3 +1,4 @@
+import type { CalibrationSummary } from '../../calibration/contract';
 import { CheckpointError } from '../../errors';
 import type { Problem } from '../../errors';
 import type { Checkpoint } from '../../formats/contract';
@@ -24,12 +25,12 @@ export function refuseGlobs(method: string, request: PruneRequest): void {
 }
 
 /** Puts the plan together: what each tensor of the old checkpoint loses is counted against the new one. */
-export function structurePlan(method: string, model: Model, request: PruneRequest, structure: StructurePlan, competing: ReadonlySet<string>, problems: readonly Problem[]): PrunePlan {
+export function structurePlan(method: string, model: Model, request: PruneRequest, structure: StructurePlan, competing: ReadonlySet<string>, problems: readonly Problem[], calibration?: CalibrationSummary): PrunePlan {
   const copies = new Map(model.tied.flatMap((group) => group.slice(1).map((copy) => [copy, group[0]] as const)));
   const after = elementsAfter(model.checkpoint, structure.shrunk);
   const tensors = model.checkpoint.tensors.filter(({ name }) => competing.has(name) && !copies.has(name)).map(({ name, elements }) => ({ name, elements, zerosBefore: 0, zerosAfter: elements - (after.get(name) ?? 0) }));
   return {
-    method, request, structure, threshold: null, rules: new Map(), tensors, problems,
+    method, request, structure, threshold: null, rules: new Map(), tensors, problems, ...(calibration && { calibration }),
     scopeParameters: tensors.reduce((sum, { elements }) => sum + elements, 0),
     selected: tensors.reduce((sum, { zerosAfter }) => sum + zerosAfter, 0),
   };

@@ -1,12 +1,14 @@
 import { openTensor } from '../../bytes/decodedSource';
 import type { IoMode } from '../../bytes/byteSource';
-import { throwIfCancelled } from '../../errors';
+import type { BlockStatistics, CalibrationSummary } from '../../calibration/contract';
+import { CheckpointError, throwIfCancelled } from '../../errors';
 import type { Checkpoint } from '../../formats/contract';
 import type { Job } from '../../job';
 import { decodeInto } from '../../tensor/decode';
 import { dtypes } from '../../tensor/dtype';
 import { valueBytes } from '../../tensor/tensorInfo';
 import type { TensorInfo } from '../../tensor/tensorInfo';
+import type { PlanTools, TensorRule } from '../contract';
 import type { UnitGroup, UnitPart } from './units';
 
 /** Elements read in one step: whole bytes of every dtype. */
@@ -57,6 +59,24 @@ export async function* scoreUnits(checkpoint: Checkpoint, groups: readonly UnitG
     scores.push(squares.map(Math.sqrt));
   }
   return scores;
+}
+
+/**
+ * Norms of what the matrices that read the units were fed, by name, and what was read; null where no calibration is asked for.
+ *
+ * @throws CheckpointError `inputs-unknown` for a matrix that calibration does not come by
+ */
+export async function* outputNorms(groups: readonly UnitGroup[], tools: PlanTools, signal?: AbortSignal): Job<{ readonly norms: ReadonlyMap<string, Float64Array>; readonly summary: CalibrationSummary } | null> {
+  if (!tools.calibrate) return null;
+  const norms = new Map<string, Float64Array>(), names = new Set(groups.flatMap(({ parts }) => parts.filter(({ out }) => out).map(({ info }) => info.name)));
+  const look = async function* (block: BlockStatistics): Job<ReadonlyMap<string, TensorRule>> {
+    for (const [name, { sumOfSquares }] of block.inputs) norms.set(name, sumOfSquares.map(Math.sqrt));
+    yield* [];
+    return new Map<string, TensorRule>();
+  };
+  const summary = yield* tools.calibrate('norms', names, look, signal, 'dense');
+  for (const name of names) if (!norms.has(name)) throw new CheckpointError('inputs-unknown', { tensor: name }, '');
+  return { norms, summary };
 }
 
 /** The unit of every place along a part's axis, -1 where a place is no unit's. */
