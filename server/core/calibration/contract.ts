@@ -62,8 +62,8 @@ export interface CalibrationSummary {
  * @param names kept names of the tensors whose inputs are wanted
  * @param prune called once a block; answers the rules of its tensors. Unless `oneShot`, the block is run again under these rules before the
  *   next one sees its outputs.
- * @throws CheckpointError `calibration-is-evaluated`, `no-data`, `too-few-tokens`, `not-enough-memory`, `unsupported-architecture`, `cancelled`, and what
- *   building and running a graph throws
+ * @throws CheckpointError `calibration-is-evaluated`, `calibration-impossible`, `benchmark-not-found`, `too-few-tokens`, `context-too-long`, `out-of-memory`, `disk-full`,
+ *   `cancelled`, and what building and running a graph throws
  */
 export type Calibrate = (
   needs: StatisticsKind, names: ReadonlySet<string>, prune: (block: BlockStatistics) => Job<ReadonlyMap<string, TensorRule>>, signal?: AbortSignal,
