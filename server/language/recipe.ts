@@ -1,7 +1,10 @@
 /** Reads `*.winnow.yaml`: what to prune and measure, with every complaint on the exact key or value. Knows no LSP. */
 import { isMap, isScalar, LineCounter, parseDocument, type Node, type Pair } from 'yaml';
 import { nearest } from './nearest';
-import { readAllocation, readLevel, readList, readNumber, readPattern, readSwitch, readText, readWhole, type Complain } from './recipeValues';
+import { readAllocation, readCalibration, readLevel, readList, readNumber, readPattern, readSwitch, readText, readWhole, type Complain } from './recipeValues';
+
+/** `calibration: {text, samples, length, oneShot}`; the text is `train`, `valid` or a file relative to the recipe. */
+export interface RecipeCalibration { readonly text?: string; readonly samples?: number; readonly length?: number; readonly oneShot?: boolean }
 
 /** A recipe as written, defaults filled in where they are the same for every model; null = the verb's own default. */
 export interface Recipe {
@@ -16,6 +19,8 @@ export interface Recipe {
   readonly owl: { readonly m?: number; readonly lambda?: number; readonly published?: boolean };
   /** Numbers of methods, by key. */
   readonly parameters: Readonly<Record<string, number>>;
+  /** What methods are calibrated on; what is not written is undefined. */
+  readonly calibration: RecipeCalibration;
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   /** Fractions 0..1, as written, null for the verb's default. */
@@ -64,7 +69,7 @@ export interface KnownIds {
 }
 
 /** Every key of a recipe, in the order in which the README shows them. */
-export const recipeKeys = ['checkpoint', 'method', 'scope', 'pattern', 'allocation', 'owl-m', 'owl-lambda', 'owl-published', 'include', 'exclude', 'levels', 'sparsity', 'benchmarks', 'text', 'protocol', 'context', 'stride', 'limit', 'provider', 'out', 'seed'] as const;
+export const recipeKeys = ['checkpoint', 'method', 'scope', 'pattern', 'allocation', 'owl-m', 'owl-lambda', 'owl-published', 'calibration', 'include', 'exclude', 'levels', 'sparsity', 'benchmarks', 'text', 'protocol', 'context', 'stride', 'limit', 'provider', 'out', 'seed'] as const;
 type RecipeKey = (typeof recipeKeys)[number];
 
 /** A recipe is a page, not a data set. */
@@ -188,9 +193,11 @@ export function parseRecipe(text: string, known: KnownIds = {}): ParsedRecipe {
     if (!methods.includes(method ?? 'magnitude')) complainFor(name)(keyNodes.get(name) ?? null, `${name} is for ${methods.join(', ')}; ${method ?? 'magnitude'} does not take it.`);
   }
 
+  const calibration = read('calibration', readCalibration) ?? {};
+
   const recipe: Recipe = {
     checkpoint: text1('checkpoint') ?? '.', method: method ?? 'magnitude', scope: scope as Recipe['scope'], pattern: pattern ?? 'unstructured',
-    allocation, owl: { ...(m === null ? {} : { m }), ...(lambda === null ? {} : { lambda }), ...(published ? { published } : {}) }, parameters,
+    allocation, owl: { ...(m === null ? {} : { m }), ...(lambda === null ? {} : { lambda }), ...(published ? { published } : {}) }, parameters, calibration,
     include: texts('include') ?? [], exclude: texts('exclude') ?? [], levels: nodes.has('levels') || nodes.has('sparsity') ? levels.map((level) => level.value) : null,
     benchmarks, text: textFile, protocol, context, stride, limit: whole('limit', 1, 1 << 30), provider, out: text1('out'), seed: whole('seed', 0, 2 ** 32 - 1) ?? 0,
   };

@@ -1,5 +1,6 @@
 /** Checks of single recipe values. Each answers with the value or with what is wrong; ranges are the caller's node. */
 import { isMap, isScalar, isSeq, type Node } from 'yaml';
+import type { RecipeCalibration } from './recipe';
 
 /** What a check found: where (the node, or the whole value when null) and one sentence that names the allowed range. */
 export interface Complaint { readonly node: Node | null; readonly message: string; readonly severity?: 'warning' }
@@ -90,6 +91,23 @@ export function readAllocation(node: Node, complain: Complain): string[] | null 
     else words.push(`${glob}=${sparsity}`);
   }
   return sound ? words : null;
+}
+
+/** A map of `text` (train, valid or a file), `samples`, `length` and `oneShot`, each of them optional. */
+export function readCalibration(node: Node, complain: Complain): RecipeCalibration | null {
+  const range = 'calibration takes a map of text, samples, length and oneShot';
+  if (!isMap(node)) { complain(node, `${range}; ${sourceOf(node)} is not one.`); return null; }
+  const found: { text?: string; samples?: number; length?: number; oneShot?: boolean } = {};
+  for (const { key, value } of node.items as { key: Node; value: Node | null }[]) {
+    const name = isScalar(key) ? String(key.value) : '';
+    if (value === null) complain(key, `calibration.${name} takes a value; nothing is given.`);
+    else if (name === 'text') found.text = readText(value, 'calibration.text', complain) ?? undefined;
+    else if (name === 'samples') found.samples = readWhole(value, 'calibration.samples', 1, 1 << 20, complain) ?? undefined;
+    else if (name === 'length') found.length = readWhole(value, 'calibration.length', 2, 1 << 24, complain) ?? undefined;
+    else if (name === 'oneShot') found.oneShot = readSwitch(value, 'calibration.oneShot', complain) ?? undefined;
+    else complain(key, `${range}; ${name || sourceOf(key)} is none of them.`);
+  }
+  return found;
 }
 
 /** `unstructured`; `N:M` that keeps N of every M consecutive inputs, 0 < N < M; or `RxC`, blocks of R outputs and C inputs. */

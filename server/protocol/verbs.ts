@@ -196,6 +196,8 @@ export interface SweepCellJson {
   achieved: number | null;
   achievedTotal: number | null;
   threshold: Num | null;
+  /** What the method was calibrated on; null where it looks at weights alone. */
+  calibration: CalibrationJson | null;
   value: Num | null;
   meanLoss: Num | null;
   standardError: Num | null;
@@ -299,6 +301,19 @@ export interface CellSpecificationJson {
   allocation?: { kind: 'uniform' } | { kind: 'owl'; m: number; lambda: number; published: boolean } | { kind: 'table'; entries: { glob: string; sparsity: number }[] };
   /** Numbers of the method, by name. */
   parameters?: Record<string, number>;
+  /** What the method is calibrated on; missing where it needs none. */
+  calibration?: {
+    /** Absolute path, or the split of a benchmark. */
+    text: string | { benchmark: string; split: 'train' | 'valid' };
+    samples: number;
+    /** Null: the model's context, at most 2048. */
+    length: number | null;
+    seed: number;
+    oneShot: boolean;
+    provider: 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml' | 'auto';
+    threads: number;
+    dataFolder: string | null;
+  };
   /** Benchmark id, or `text:<absolute path>`. */
   benchmark: string;
   protocol: string;

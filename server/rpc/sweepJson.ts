@@ -15,7 +15,7 @@ export function sweepCellJson({ result, ratio, verdict }: SummaryCell): SweepCel
   const { specification: cell, evaluation, runtime, bytes } = result;
   return {
     level: cell.level, method: cell.method, scope: cell.scope, pattern: patternText(cell.pattern), options: optionWords(cell), benchmark: cell.benchmark, protocol: cell.protocol,
-    achieved: result.achieved, achievedTotal: result.achievedTotal, threshold: numOrNull(result.threshold),
+    achieved: result.achieved, achievedTotal: result.achievedTotal, threshold: numOrNull(result.threshold), calibration: result.calibration ?? null,
     value: numOrNull(evaluation?.value), meanLoss: numOrNull(evaluation?.meanLoss), standardError: numOrNull(evaluation?.standardError), standardErrorIid: numOrNull(evaluation?.standardErrorIid),
     ratioToBaseline: ratio && interval(ratio), verdict, bytes: { dense: bytes.dense, deflate: bytes.deflate, bitmask: bytes.bitmask, csr: bytes.csr },
     runtime: runtime && { ...runtime, ratio: interval(runtime.ratio) }, runtimeProblem: result.runtimeProblem ? problemJson(result.runtimeProblem) : null, seconds: result.seconds, problem: result.problem && problemJson(result.problem),

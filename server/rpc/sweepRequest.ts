@@ -108,7 +108,7 @@ export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): S
     // Flags of an allocation go before the recipe's as a whole: half of each is neither.
     allocation: ['allocation', 'owl-m', 'owl-lambda', 'owl-published'].some((flag) => args.has(flag)) ? givenAllocation(args.many('allocation'), givenOwl(args)) : givenAllocation(recipe?.allocation ?? [], recipe?.owl ?? {}),
     parameters: { ...recipe?.parameters, ...givenParameters(args) },
-    calibration: calibrationWish(args, context.cwd),
+    calibration: calibrationWish(args, context.cwd, recipe ? { ...recipe.calibration, text: recipe.calibration.text === undefined || ['train', 'valid'].includes(recipe.calibration.text) ? recipe.calibration.text : beside(recipe.calibration.text) } : {}),
     benchmarks: text !== undefined ? [textBenchmark(path.resolve(context.cwd, text))] : named ?? (recipe?.text ? [textBenchmark(beside(recipe.text))] : recipe?.benchmarks ?? null),
     protocol: args.text('protocol') ?? recipe?.protocol ?? null,
     context: args.integer('context', 1, MAX_TOKENS) ?? recipe?.context ?? null,

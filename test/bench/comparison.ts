@@ -16,6 +16,8 @@ export interface Comparison {
   readonly heldOut: string;
   /** Windows of this many tokens, side by side. An interval needs 160 of them. */
   readonly context: number;
+  /** At most so many of them; missing: all. */
+  readonly limit?: number;
   readonly ways: readonly Way[];
   /** Names of ways that every other is compared with; `dense` is the model as it is. */
   readonly against: readonly string[];
@@ -30,7 +32,7 @@ export async function compare(comparison: Comparison): Promise<Compared[]> {
   const { model, ways, context, threads, scratch } = comparison, losses = new Map<string, Float32Array>(), values = new Map<string, number>();
   mkdirSync(scratch, { recursive: true });
   const look = async (name: string, folder: string): Promise<void> => {
-    const evaluation = await runJob(evaluateModel(openModel(folder), { benchmark: textBenchmark(comparison.heldOut), protocol: 'hf-stride', context, stride: context, limit: null, provider: 'cpu', threads, dataFolder: null }));
+    const evaluation = await runJob(evaluateModel(openModel(folder), { benchmark: textBenchmark(comparison.heldOut), protocol: 'hf-stride', context, stride: context, limit: comparison.limit ?? null, provider: 'cpu', threads, dataFolder: null }));
     losses.set(name, evaluation.losses);
     values.set(name, evaluation.value);
   };

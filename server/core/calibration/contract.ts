@@ -68,8 +68,8 @@ export interface CalibrationSummary {
  * @param prune called once a block; answers the rules of its tensors. Unless `oneShot`, the block is run again under these rules before the
  *   next one sees its outputs.
  * @param dense nothing is pruned on the way, whatever is answered: one pass, as with `oneShot`
- * @throws CheckpointError `calibration-is-evaluated`, `no-data`, `too-few-tokens`, `not-enough-memory`, `unsupported-architecture`, `cancelled`, and what
- *   building and running a graph throws
+ * @throws CheckpointError `calibration-is-evaluated`, `calibration-impossible`, `benchmark-not-found`, `too-few-tokens`, `context-too-long`, `out-of-memory`, `disk-full`,
+ *   `cancelled`, and what building and running a graph throws
  */
 export type Calibrate = (
   needs: StatisticsKind, names: ReadonlySet<string>, prune: (block: BlockStatistics) => Job<ReadonlyMap<string, TensorRule>>, signal?: AbortSignal, dense?: 'dense',

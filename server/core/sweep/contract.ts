@@ -1,4 +1,4 @@
-import type { CalibrationRequest } from '../calibration/contract';
+import type { CalibrationRequest, CalibrationSummary } from '../calibration/contract';
 import type { Problem } from '../errors';
 import type { Evaluation } from '../evaluation/contract';
 import type { Progress } from '../job';
@@ -86,6 +86,8 @@ export interface CellResult {
   readonly achieved: number | null;
   readonly achievedTotal: number | null;
   readonly threshold: number | null;
+  /** What the calibration really read, and where it ran; null or missing where there was none. */
+  readonly calibration?: CalibrationSummary | null;
   /** Null when there is no value: `problem` says why. */
   readonly evaluation: Omit<Evaluation, 'losses'> | null;
   readonly bytes: CellSizes;

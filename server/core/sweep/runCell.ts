@@ -41,7 +41,7 @@ export async function* runCell(cell: CellSpecification, workshop: Workshop, winn
     losses,
     result: {
       version: 1, specification: cell, fingerprint, winnow, model: counts.model, achieved: counts.achieved, achievedTotal: counts.achievedTotal,
-      threshold: weights.plan?.threshold ?? null, evaluation: evaluation ? numbers as Omit<Evaluation, 'losses'> : null,
+      threshold: weights.plan?.threshold ?? null, ...(weights.plan?.calibration ? { calibration: weights.plan.calibration } : {}), evaluation: evaluation ? numbers as Omit<Evaluation, 'losses'> : null,
       bytes: weights.sizes, runtime: timed?.runtime ?? null, runtimeProblem: timed?.problem ?? null, seconds: (performance.now() - started) / 1000, problem,
     },
   };

@@ -28,7 +28,7 @@ test('each level of a recipe gets its lens on its own line, the sweep is on top'
 
 test('what a recipe says of allocation and of the numbers of its method becomes flags that the command line reads alike', () => {
   const known = { parameters: [{ name: 'ria-power', min: 0, max: 4, whole: false, methods: ['ria'] }] };
-  const flagsOf = (text: string): string[] => pruneFlags(parseRecipe(`method: ria\nlevels: 0.5\n${text}`, known).recipe!);
+  const flagsOf = (text: string): string[] => pruneFlags(parseRecipe(`method: ria\nlevels: 0.5\n${text}`, known).recipe!, '/models');
   assert.deepEqual(flagsOf('allocation: owl\nowl-m: 7\nowl-published: true\nria-power: 0.25\n'), ['--method', 'ria', '--allocation', 'owl', '--owl-m', '7', '--owl-published', '--ria-power', '0.25']);
   const args = parseArguments(flagsOf('scope: tensor\nallocation: {"*.mlp.*": 0.6, "*": 0.4}\nria-power: 0\n').concat('--sparsity', '0.5'), prune.flags);
   const request = pruneRequest(args, findMethod('ria'), { cwd: '/', threads: 1, dataFolder: null });
@@ -70,7 +70,7 @@ test('an llm-compressor recipe gets the same lens, with N:M turned from removed 
 test('flags say only what differs from the defaults', () => {
   const { recipe } = parseRecipe('levels: [0.5]\n');
   assert.ok(recipe);
-  assert.deepEqual(pruneFlags(recipe), []);
+  assert.deepEqual(pruneFlags(recipe, '/models'), []);
 });
 
 test('percentages are short and exact', () => {

@@ -2,6 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { pruneFlags } from '../../../server/language/lenses';
 import { parseRecipe, type ParsedRecipe } from '../../../server/language/recipe';
 
 const errorsOf = (parsed: ParsedRecipe) => parsed.diagnostics.filter((d) => d.severity === 'error');
@@ -27,7 +28,7 @@ test('the recipe of the design is read whole and without complaint', () => {
   assert.deepEqual(recipe, {
     checkpoint: './gpt2-xl', method: 'magnitude', scope: 'global', pattern: 'unstructured', include: [], exclude: ['*.wte.weight'], levels: [0.1, 0.5, 0.9, 0.95, 0.99],
     benchmarks: ['wikitext-2-raw', 'wikitext-103'], text: null, protocol: 'hf-stride', context: 1024, stride: 512, limit: null, provider: 'auto', out: './runs/gpt2-xl', seed: 0,
-    allocation: [], owl: {}, parameters: {},
+    allocation: [], owl: {}, parameters: {}, calibration: {},
   });
   assert.deepEqual(levels.map((level) => page.slice(level.from, level.to)), ['0.1', '0.5', '0.9', '0.95', '0.99']);
   assert.ok(levels.every((level) => level.line === 6));
@@ -131,5 +132,18 @@ test('the shared recipe cases behave as their manifest says', { skip: existsSync
     const parsed = parseRecipe(readFileSync(path.join(cases, `${name}.yaml`), 'utf8'));
     assert.equal(parsed.recipe, null, name);
     assert.ok(parsed.diagnostics.every((d) => d.line >= 1 && d.message.length > 10), name);
+  }
+});
+
+test('calibration is a map of text, samples, length and oneShot, and a prune that is offered has it as flags', () => {
+  const { recipe } = parseRecipe('method: wanda\nlevels: 0.5\ncalibration: {text: notes.txt, samples: 64, length: 512, oneShot: true}');
+  assert.deepEqual(recipe!.calibration, { text: 'notes.txt', samples: 64, length: 512, oneShot: true });
+  assert.deepEqual(pruneFlags(recipe!, path.resolve('/models')).slice(2), ['--calibration', path.resolve('/models/notes.txt'), '--calibration-samples', '64', '--calibration-length', '512', '--one-shot']);
+  assert.deepEqual(parseRecipe('levels: 0.5\ncalibration: {text: train}').recipe!.calibration, { text: 'train' });
+  for (const [wrong, said] of [['wide', /takes a map/], ['{samples: 0}', /calibration\.samples takes a whole number from 1/], ['{blocks: 3}', /blocks is none of them/], ['{oneShot: 3}', /true or false/]] as const) {
+    const { recipe: none, diagnostics } = parseRecipe(`levels: 0.5\ncalibration: ${wrong}`);
+    assert.equal(none, null);
+    assert.match(diagnostics[0].message, said);
+    assert.equal(diagnostics[0].line, 2);
   }
 });

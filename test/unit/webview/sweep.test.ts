@@ -8,7 +8,7 @@ const plain = (text: string): string => text.replaceAll(' ', ' ');
 function cell(part: Partial<SweepCellJson> & { ratio?: [number, number, number] }): SweepCellJson {
   const { ratio, ...rest } = part;
   return {
-    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', options: [], benchmark: 'wikitext-2-raw', protocol: 'hf-stride', achieved: part.level ?? 0.5, achievedTotal: 0.4, threshold: 0.1, value: 30, meanLoss: 3.4,
+    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', options: [], benchmark: 'wikitext-2-raw', protocol: 'hf-stride', achieved: part.level ?? 0.5, achievedTotal: 0.4, calibration: null, threshold: 0.1, value: 30, meanLoss: 3.4,
     standardError: 0.5, standardErrorIid: 0.1, ratioToBaseline: ratio ? { value: ratio[0], low: ratio[1], high: ratio[2] } : null, verdict: null, bytes: { dense: 100, deflate: 60, bitmask: 55, csr: 110 }, runtime: null, runtimeProblem: null, seconds: 1, problem: null, ...rest,
   };
 }
