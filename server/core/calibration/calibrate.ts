@@ -110,7 +110,7 @@ export async function* runBlocks(model: Model, graph: ModelGraph, feeding: Feedi
     pass.note = isBlock ? `block ${block + 1} of ${blocks}` : '';
     const known = state.finished(i);
     // Of a segment that was done in an earlier run, the hidden states are there only if it was the last that was.
-    const after = isLast ? null : new HiddenStates(state.file(`hidden-${i}.f32`), segment.to, feeding.windows.length, known?.shapes);
+    const after = isLast && !(wish.dense && segment.to.length > 0) ? null : new HiddenStates(state.file(`hidden-${i}.f32`), segment.to, feeding.windows.length, known?.shapes);
     if (known) {
       if (isBlock) yield* wish.prune(statisticsOf(known));
       pass.done += passes[i];
@@ -137,6 +137,7 @@ export async function* runBlocks(model: Model, graph: ModelGraph, feeding: Feedi
     before = after;
     if (isBlock) block++;
   }
+  before?.remove();
 }
 
 /** By kept name, what each matrix of a block was fed. */

@@ -11,6 +11,7 @@ export function influenceOf(before: HiddenStates, after: HiddenStates): number |
   if (enters.length !== 1 || leaves.length !== 1 || before.shapes === null || after.shapes === null) return null;
   const [rows, width] = before.shapes[enters[0]];
   if (after.shapes[leaves[0]].join() !== `${rows},${width}`) return null;
+  after.close(); // it was being written
   let sum = 0, tokens = 0;
   for (let window = 0; window < before.windows; window++) {
     const x = before.read(window)[enters[0]].data as Float32Array, y = after.read(window)[leaves[0]].data as Float32Array;
