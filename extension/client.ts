@@ -4,7 +4,9 @@ import path from 'node:path';
 import * as vscode from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
 import type { EditorEvent, EditorEvents, EditorMethod, Failure, Params, Result } from '../server/protocol/editor';
+import type { PruneJson } from '../server/protocol/verbs';
 import { CallFailure } from '../server/rpc/ipc';
+import type { PreviewParams } from '../server/rpc/preview';
 import { describeExit, RestartPolicy } from '../server/rpc/restartPolicy';
 import { readSettings } from './settings';
 
@@ -42,6 +44,9 @@ export class WinnowClient implements vscode.Disposable {
   call<M extends EditorMethod>(method: M, params: Params<M>, signal?: AbortSignal): Promise<Result<M>> {
     return this.request(`winnow/${method}`, params, signal) as Promise<Result<M>>;
   }
+
+  /** What a pruning would change; nothing is written. @throws CallFailure */
+  previewPrune(params: PreviewParams, signal?: AbortSignal): Promise<PruneJson> { return this.request('winnow/previewPrune', params, signal) as Promise<PruneJson>; }
 
   /** The path of a job's log. */
   async jobLog(id: string): Promise<string> { return (await this.bare<{ path: string }>('winnow/jobLog', { id })).path; }

@@ -4,7 +4,7 @@
  * | command              | server down                                  | server up                     |
  * |----------------------|----------------------------------------------|-------------------------------|
  * | winnow.inspect       | opens the inspector; its view starts the server | opens the inspector        |
- * | winnow.prune         | starts the server, then asks and confirms    | asks and confirms, starts a job |
+ * | winnow.prune         | starts the server, then asks and confirms    | asks, counts, confirms, starts a job |
  * | winnow.sweep         | starts the server, then asks                 | asks, starts a job            |
  * | winnow.showJobs      | starts the server (it reads the run files)   | lists jobs, running and ended |
  * | winnow.openSweep     | opens the panel; its view starts the server  | opens the panel               |
@@ -25,6 +25,7 @@ import { sweep } from './commands/sweep';
 import type { Host } from './host';
 import { registerInspector } from './inspectorEditor';
 import { JobsView } from './jobsView';
+import { registerPreviews } from './prunePreview';
 import { readLevels } from './settings';
 import { SweepPanels } from './sweepPanel';
 import { wakeOnDocuments } from './wakeOnDocuments';
@@ -50,7 +51,7 @@ export function activate(context: vscode.ExtensionContext): WinnowApi {
   const host: Host = {
     context, client, log, jobs, faults: [],
     handlers: {
-      prune: ({ path: target, sparsity }) => prune(host, { path: target, sparsity }),
+      prune: ({ path: target, sparsity }) => prune(host, { path: target, sparsity, askMethod: true }),
       sweep: ({ path: target }) => sweep(host, { path: target }),
       openPath: async ({ path: target }) => { await openPath(target); return {}; },
       // The panel of a sweep asks for its report; anyone else for the panel.
@@ -70,7 +71,7 @@ export function activate(context: vscode.ExtensionContext): WinnowApi {
     }
   });
   context.subscriptions.push(
-    log, client, jobs, panels.register(), ...registerInspector(host), wakeOnDocuments(client),
+    log, client, jobs, panels.register(), ...registerPreviews(), ...registerInspector(host), wakeOnDocuments(client),
     command('winnow.inspect', inspect),
     command('winnow.prune', (argument) => prune(host, argument)),
     command('winnow.sweep', (argument) => sweep(host, argument)),

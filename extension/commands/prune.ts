@@ -2,40 +2,50 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import * as vscode from 'vscode';
 import { percent } from '../../server/language/percent';
+import { previewSummary } from '../previewSummary';
+import { planPreview, showPreview } from '../prunePreview';
 import type { Host } from '../host';
 import { checkpointOf } from '../pickCheckpoint';
+import { pickMethod } from './pickMethod';
 import { commonFlags, readLevels } from '../settings';
 import { besideName, freeName, percentName } from '../targets';
 
 const TITLE = 'Prune Checkpoint';
-const bytesText = (bytes: number): string => { const unit = bytes >= 1e9 ? 'GB' : bytes >= 1e6 ? 'MB' : 'kB', size = bytes / (unit === 'GB' ? 1e9 : unit === 'MB' ? 1e6 : 1e3); return `${size.toFixed(size < 10 ? 1 : 0)} ${unit}`; };
+const DETAILS = 'Show Details';
 
-/** Asks for what is not given, confirms with numbers and the place of the result, and starts the job. */
+/** Asks for what is not given, counts exactly what would change, confirms with that and the place of the result, and starts the job. */
 export async function prune(host: Host, argument: unknown): Promise<{ started: boolean }> {
   const none = { started: false };
   const checkpoint = await checkpointOf(argument, TITLE);
   if (!checkpoint) return none;
-  const given = (argument ?? {}) as { sparsity?: unknown; flags?: unknown };
-  const sparsity = typeof given.sparsity === 'number' && given.sparsity >= 0 && given.sparsity <= 1 ? given.sparsity : await askSparsity();
+  const given = (argument ?? {}) as { sparsity?: unknown; flags?: unknown; askMethod?: unknown };
+  const asked = typeof given.sparsity === 'number' && given.sparsity >= 0 && given.sparsity <= 1 ? given.sparsity : null;
+  // A recipe or a line above a config says how; the palette, the explorer and the inspector ask.
+  const asks = !Array.isArray(given.flags) && (asked === null || given.askMethod === true), picked = asks ? await pickMethod(host, TITLE) : null;
+  if (asks && !picked) return none;
+  const sparsity = picked?.sparsity ?? asked ?? await askSparsity();
   if (sparsity === null) return none;
-  const flags = Array.isArray(given.flags) ? given.flags.filter((flag): flag is string => typeof flag === 'string') : [];
+  const flags = picked?.flags ?? (Array.isArray(given.flags) ? given.flags.filter((flag): flag is string => typeof flag === 'string') : []);
 
   // Headers only: a file that cannot be pruned says so before anything starts.
   const facts = await host.client.call('inspect', { path: checkpoint });
   if (facts.prunableParameters === 0 && !flags.includes('--include')) { void vscode.window.showWarningMessage(`${facts.name} has no prunable weights: no attention or MLP matrix was recognised.`); return none; }
   const method = flagValue(flags, '--method') ?? 'magnitude', pattern = flagValue(flags, '--pattern');
   const wanted = besideName(checkpoint, `${method}-${percentName(sparsity)}`, vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? path.dirname(checkpoint));
-  const ownScope = flags.includes('--include') || flags.includes('--exclude');
-  const count = Math.round(sparsity * facts.prunableParameters);
-  const what = ownScope ? `${percent(sparsity)} of the weights in scope (${flags.join(' ')}) become zero` : `${count.toLocaleString('en')} of ${facts.prunableParameters.toLocaleString('en')} prunable weights become zero`;
-  const how = `${method}${pattern ? `, ${pattern}` : `, ${flagValue(flags, '--scope') ?? 'global'} scope`}`;
   const exists = existsSync(wanted), other = exists ? freeName(wanted) : wanted;
-  const detail = `${what} (${how}). The source stays as it is.\n\nWrites ${bytesText(facts.bytes)} to\n${other}${exists ? `\n\n${wanted} exists already.` : ''}`;
+  const amount = pattern && pattern !== 'unstructured' ? [] : ['--sparsity', String(sparsity)];
+  const preview = await planPreview(host, facts.name, checkpoint, ['prune', checkpoint, ...amount, ...flags, '--out', other, ...commonFlags()]);
+  if (!preview) return none;
+  const title = `Prune ${facts.name} to ${percent(sparsity)}`, detail = `${previewSummary(preview)}${exists ? `\n\n${wanted} exists already.` : ''}`;
   const choices = exists ? ['Prune', 'Replace Existing'] : ['Prune'];
-  const choice = await vscode.window.showInformationMessage(`Prune ${facts.name} to ${percent(sparsity)}?`, { modal: true, detail }, ...choices);
+  let choice = await vscode.window.showInformationMessage(`${title}?`, { modal: true, detail }, ...choices, DETAILS);
+  if (choice === DETAILS) {
+    await showPreview(preview, title);
+    // Not modal: the numbers behind it can be read first.
+    choice = await vscode.window.showInformationMessage(`${title}? Writes to ${other}.`, ...choices);
+  }
   if (!choice) return none;
   const replace = choice === 'Replace Existing';
-  const amount = pattern && pattern !== 'unstructured' ? [] : ['--sparsity', String(sparsity)];
   const args = ['prune', checkpoint, ...amount, ...flags, '--out', replace ? wanted : other, ...(replace ? ['--force'] : []), ...commonFlags()];
   const job = await host.client.call('startJob', { kind: 'prune', checkpoint, args, title: `Prune ${facts.name} to ${percent(sparsity)}` });
   host.log.info(`job ${job.id}: winnow ${args.join(' ')}`);

@@ -4,6 +4,7 @@ import * as vscode from 'vscode';
 import { percent } from '../../server/language/percent';
 import type { Host } from '../host';
 import { checkpointOf } from '../pickCheckpoint';
+import { pickMethods } from './pickMethod';
 import { commonFlags, readLevels, readLimit } from '../settings';
 import { besideName, freeName, stemOf } from '../targets';
 
@@ -18,12 +19,14 @@ export async function sweep(host: Host, argument: unknown): Promise<{ started: b
   if (!checkpoint) return none;
   const text = await askText(host);
   if (!text) return none;
+  const methods = await pickMethods(host, TITLE);
+  if (!methods) return none;
   const levels = await askLevels();
   if (!levels || levels.length === 0) return none;
   const out = await askOut(besideName(checkpoint, 'sweep', vscode.workspace.workspaceFolders?.[0]?.uri.fsPath ?? path.dirname(checkpoint)));
   if (!out) return none;
   const limit = readLimit();
-  return await start(host, checkpoint, ['sweep', checkpoint, ...text, '--levels', levels.join(','), ...(limit > 0 ? ['--limit', String(limit)] : []), '--out', out], `Sweep ${path.basename(stemOf(checkpoint))}`);
+  return await start(host, checkpoint, ['sweep', checkpoint, ...text, ...methods, '--levels', levels.join(','), ...(limit > 0 ? ['--limit', String(limit)] : []), '--out', out], `Sweep ${path.basename(stemOf(checkpoint))}`);
 }
 
 async function sweepRecipe(host: Host, recipe: string, checkpoint: string): Promise<{ started: boolean }> {

@@ -5,16 +5,17 @@ import { prepareSpill } from './bytes/decoders/prepareSpill';
 import { readWholeText } from './bytes/readWhole';
 import { throwIfCancelled } from './errors';
 import type { Problem } from './errors';
-import type { Checkpoint } from './formats/contract';
+import type { Checkpoint, GeneratedFile } from './formats/contract';
 import { MAX_CONFIG_BYTES } from './formats/modelConfig';
 import { isRewritten, writtenParts } from './formats/written';
 import { aligned, layOutFile, layOutLike, namesLeftOut } from './formats/writeSafetensors';
 import type { FileLayout } from './formats/writeSafetensors';
 import type { Job, Progress } from './job';
 import { publish } from './pruning/publish';
-import type { Stage } from './pruning/publish';
+import type { Published, PublishedFile, Stage } from './pruning/publish';
 import type { Sidecar } from './pruning/sidecars';
 import { resolveTarget } from './pruning/target';
+import type { Target } from './pruning/target';
 import { decodeInto } from './tensor/decode';
 import { dtypes } from './tensor/dtype';
 import type { DType } from './tensor/dtype';
@@ -50,15 +51,27 @@ export interface Converted {
  */
 export async function* convertCheckpoint(source: Checkpoint, options: ConvertOptions, signal?: AbortSignal): Job<Converted> {
   const target = resolveTarget(source, { out: options.out, force: options.force, suffix: options.dtype ?? 'safetensors', as: 'safetensors' });
+  const { answer: problems, bytes } = yield* writeValues(source, target, options, (sidecar) => withDtype(sidecar, options.dtype), signal);
+  return { out: target.path, bytes, problems };
+}
+
+/**
+ * Writes the values of every tensor, however they are encoded, into safetensors files beside the target, and renames them.
+ *
+ * @param options `anew`: headers are made from the tensors even where nothing else asks for it (their shapes are not those of the file)
+ * @param edit changes a small file on its way
+ */
+export async function* writeValues(
+  source: Checkpoint, target: Target, options: Pick<ConvertOptions, 'io' | 'dtype' | 'leftOut'> & { readonly anew?: true; readonly account?: (files: readonly PublishedFile[]) => Promise<GeneratedFile> }, edit: (sidecar: Sidecar) => Sidecar, signal?: AbortSignal,
+): Job<Published<readonly Problem[]>> {
   const parts = writtenParts(source, 'safetensors'), rewritten = isRewritten(source, 'safetensors');
   const leftOut = options.leftOut ?? new Map<string, string>();
   const layouts = parts.map((part) => {
-    if (options.dtype === null && !rewritten) return layOutLike(source, part[0]);
+    if (options.dtype === null && !rewritten && !options.anew) return layOutLike(source, part[0]);
     const file = source.files[part[0]], held = inFiles(source, part), tensors = held.filter(({ name }) => !leftOut.has(name)).map(({ name, dtype, shape }) => ({ name, shape, dtype: targetDType(dtype, options.dtype) }));
     return layOutFile(rewritten ? aligned(tensors) : tensors, rewritten ? { format: 'pt', ...file.metadata, ...namesLeftOut(held, leftOut) } : file.metadata, file.path);
   });
-  const { answer: problems, bytes } = yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, 'safetensors', (sidecar) => withDtype(sidecar, options.dtype));
-  return { out: target.path, bytes, problems };
+  return yield* publish(source, target, layouts, (stage) => fill(source, parts, layouts, stage, options, signal), signal, { as: 'safetensors', edit, ...(options.account && { account: (_, files) => options.account!(files) }) });
 }
 
 /** What config.json calls the dtypes. */
@@ -71,7 +84,12 @@ function withDtype(sidecar: Sidecar, dtype: Convertible | null): Sidecar {
   try { config = JSON.parse(sidecar.text ?? readWholeText(sidecar.path, MAX_CONFIG_BYTES)); } catch { return sidecar; } // what cannot be read is copied as it is
   if (typeof config !== 'object' || config === null || Array.isArray(config)) return sidecar;
   const key = 'torch_dtype' in config && !('dtype' in config) ? 'torch_dtype' : 'dtype';
-  const text = `${JSON.stringify({ ...config, [key]: TORCH_NAMES[dtype] }, null, 2)}\n`;
+  return withText(sidecar, { ...config, [key]: TORCH_NAMES[dtype] });
+}
+
+/** A JSON file with another content. */
+export function withText(sidecar: Sidecar, json: unknown): Sidecar {
+  const text = `${JSON.stringify(json, null, 2)}\n`;
   return { ...sidecar, text, bytes: Buffer.byteLength(text) };
 }
 
@@ -82,7 +100,7 @@ const isConvertible = (dtype: DType): dtype is Convertible => (convertible as re
 
 const targetDType = (dtype: DType, wanted: Convertible | null): DType => (wanted !== null && isConvertible(dtype) ? wanted : dtype);
 
-async function* fill(source: Checkpoint, parts: readonly (readonly number[])[], layouts: readonly FileLayout[], stage: Stage, options: ConvertOptions, signal?: AbortSignal): Job<readonly Problem[]> {
+async function* fill(source: Checkpoint, parts: readonly (readonly number[])[], layouts: readonly FileLayout[], stage: Stage, options: Pick<ConvertOptions, 'io' | 'dtype'>, signal?: AbortSignal): Job<readonly Problem[]> {
   const problems: Problem[] = [];
   const total = source.tensors.reduce((sum, info) => sum + valueBytes(info), 0);
   let done = 0;

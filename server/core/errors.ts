@@ -20,8 +20,8 @@ export const errorCodes = [
   // models
   'no-config', 'config-not-json', 'unknown-architecture', 'unsupported-config', 'tensor-missing', 'head-missing', 'tensor-shape-differs', 'tied-differ', 'buffer-stored',
   // pruning and writing
-  'bad-sparsity', 'unknown-method', 'unsupported-scope', 'unsupported-pattern', 'nothing-in-scope', 'already-sparser', 'ragged-groups', 'nan-in-scope', 'target-exists',
-  'target-is-source', 'target-inside-source', 'target-not-writable', 'disk-full', 'unsupported-dtype', 'no-match', 'became-infinite',
+  'bad-sparsity', 'unknown-method', 'unsupported-scope', 'unsupported-pattern', 'nothing-in-scope', 'already-sparser', 'ragged-groups', 'ragged-blocks', 'nan-in-scope', 'infinite-in-scope', 'target-exists',
+  'target-is-source', 'target-inside-source', 'target-not-writable', 'disk-full', 'unsupported-dtype', 'no-match', 'became-infinite', 'calibration-needed', 'calibration-is-evaluated', 'calibration-impossible', 'inputs-unknown', 'hessian-damped', 'hessian-indefinite', 'unsupported-allocation', 'bad-allocation', 'bad-parameter', 'allocation-total', 'bad-manifest', 'source-differs', 'not-masks', 'unsupported-structure', 'own-config-key', 'not-two-four', 'stored-dense', 'packed-layout',
   // evaluation
   'no-tokenizer', 'tokenizer-broken', 'token-out-of-range', 'tokens-without-rows', 'text-not-utf8', 'byte-order-mark', 'json-lines-broken', 'too-few-tokens', 'unknown-benchmark', 'unknown-protocol', 'benchmark-not-found',
   'benchmark-text-differs', 'download-failed', 'checksum-differs', 'metric-makes-no-sense', 'context-too-long', 'bad-window', 'not-finite', 'out-of-memory', 'models-not-comparable', 'unknown-provider', 'provider-unavailable', 'provider-fallback', 'runtime-failed',

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lstatSync, readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import path from 'node:path';
+import { makeFolder } from './bytes/makeFolder';
 
 /**
  * Names of things that must not outlive the process that makes them: `<name>.<host>-<pid>-<random>.partial` for a file that
@@ -36,6 +37,27 @@ export function partialPath(target: string): string {
 export function scratchPath(folder: string): string {
   announceTemporary(folder);
   return path.join(folder, `.scratch-${ownPart()}`);
+}
+
+/** A folder of this process that is made when it is first asked for, and removed with all that is in it. */
+export interface Scratch { readonly path: string; remove(): void }
+
+/** A scratch folder below `folder`, which may not be there yet. What a kill leaves is known by its name (`removeTemporaries`). */
+export function makeScratch(folder: string): Scratch {
+  let made: string | null = null;
+  return {
+    get path() {
+      if (made === null) {
+        made = scratchPath(folder);
+        makeFolder(made);
+      }
+      return made;
+    },
+    remove() {
+      if (made !== null) rmSync(made, { recursive: true, force: true });
+      made = null;
+    },
+  };
 }
 
 /** True while a process with this id runs, whoever's it is. */

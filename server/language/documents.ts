@@ -4,7 +4,7 @@ import { DiagnosticSeverity, TextDocuments, type CodeLens, type Connection, type
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import type { CatalogJson } from '../protocol/verbs';
 import { lensesOf } from './lenses';
-import { readModifierRecipe } from './modifierRecipe';
+import { isModifierRecipe, readModifierRecipe } from './modifierRecipe';
 import { parseRecipe, type KnownIds } from './recipe';
 import { documentKind, type DocumentKind } from './siblings';
 
@@ -19,7 +19,7 @@ export function serveDocuments(connection: Connection, catalog: () => Promise<Ca
     asked = true;
     void catalog().then((list) => {
       const ids = (entries: readonly { id: string }[]): string[] => entries.map(({ id }) => id);
-      known = { methods: ids(list.methods), benchmarks: ids(list.benchmarks), protocols: ids(list.protocols), providers: ids(list.providers) };
+      known = { methods: ids(list.methods), benchmarks: ids(list.benchmarks), protocols: ids(list.protocols), providers: ids(list.providers), parameters: parametersIn(list) };
       for (const document of documents.all()) check(document);
       return connection.sendRequest('workspace/codeLens/refresh').catch(() => { /* the editor asks again by itself */ });
     }, () => { asked = false; });
@@ -27,7 +27,7 @@ export function serveDocuments(connection: Connection, catalog: () => Promise<Ca
   const check = (document: TextDocument): void => {
     const place = placeOf(document);
     if (!place || place.kind === 'config') return;
-    if (place.kind === 'recipe') ask();
+    if (place.kind === 'recipe' || isModifierRecipe(document.getText())) ask();
     void connection.sendDiagnostics({ uri: document.uri, version: document.version, diagnostics: diagnosticsOf(document, place.kind, known) });
   };
   documents.onDidChangeContent(({ document }) => check(document));
@@ -40,6 +40,12 @@ export function serveDocuments(connection: Connection, catalog: () => Promise<Ca
     }));
   });
   documents.listen(connection);
+}
+
+/** Every number that methods take, once, with the methods that take it. */
+function parametersIn({ methods }: CatalogJson): NonNullable<KnownIds['parameters']> {
+  const byName = new Map(methods.flatMap(({ parameters }) => parameters).map((parameter) => [parameter.name, parameter]));
+  return [...byName.values()].map((parameter) => ({ ...parameter, methods: methods.filter(({ parameters }) => parameters.some(({ name }) => name === parameter.name)).map(({ id }) => id) }));
 }
 
 function placeOf({ uri }: TextDocument): { file: string; kind: DocumentKind } | null {

@@ -1,7 +1,10 @@
 /** Reads `*.winnow.yaml`: what to prune and measure, with every complaint on the exact key or value. Knows no LSP. */
 import { isMap, isScalar, LineCounter, parseDocument, type Node, type Pair } from 'yaml';
 import { nearest } from './nearest';
-import { readLevel, readList, readPattern, readSwitch, readText, readWhole, type Complain } from './recipeValues';
+import { readAllocation, readCalibration, readLevel, readList, readNumber, readPattern, readSwitch, readText, readWhole, type Complain } from './recipeValues';
+
+/** `calibration: {text, samples, length, oneShot}`; the text is `train`, `valid` or a file relative to the recipe. */
+export interface RecipeCalibration { readonly text?: string; readonly samples?: number; readonly length?: number; readonly oneShot?: boolean }
 
 /** A recipe as written, defaults filled in where they are the same for every model; null = the verb's own default. */
 export interface Recipe {
@@ -9,8 +12,15 @@ export interface Recipe {
   readonly checkpoint: string;
   readonly method: string;
   readonly scope: 'global' | 'tensor' | 'row' | null;
-  /** `unstructured` or e.g. `2:4`. */
+  /** `unstructured`, `2:4` or `16x16`. */
   readonly pattern: string;
+  /** As the command line takes it: `uniform`, `owl`, or entries `GLOB=SPARSITY`; empty where nothing is written. */
+  readonly allocation: readonly string[];
+  readonly owl: { readonly m?: number; readonly lambda?: number; readonly published?: boolean };
+  /** Numbers of methods, by key. */
+  readonly parameters: Readonly<Record<string, number>>;
+  /** What methods are calibrated on; what is not written is undefined. */
+  readonly calibration: RecipeCalibration;
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   /** Fractions 0..1, as written, null for the verb's default. */
@@ -58,10 +68,12 @@ export interface KnownIds {
   readonly benchmarks?: readonly string[];
   readonly protocols?: readonly string[];
   readonly providers?: readonly string[];
+  /** Numbers that methods take, each a key of its own, with the ids of those methods. */
+  readonly parameters?: readonly { readonly name: string; readonly min: number; readonly max: number; readonly whole: boolean; readonly methods: readonly string[] }[];
 }
 
 /** Every key of a recipe, in the order in which the README shows them. */
-export const recipeKeys = ['checkpoint', 'method', 'scope', 'pattern', 'include', 'exclude', 'levels', 'sparsity', 'benchmarks', 'text', 'field', 'protocol', 'context', 'stride', 'limit', 'divergence', 'provider', 'out', 'seed'] as const;
+export const recipeKeys = ['checkpoint', 'method', 'scope', 'pattern', 'allocation', 'owl-m', 'owl-lambda', 'owl-published', 'calibration', 'include', 'exclude', 'levels', 'sparsity', 'benchmarks', 'text', 'field', 'protocol', 'context', 'stride', 'limit', 'divergence', 'provider', 'out', 'seed'] as const;
 type RecipeKey = (typeof recipeKeys)[number];
 
 /** A recipe is a page, not a data set. */
@@ -93,28 +105,31 @@ export function parseRecipe(text: string, known: KnownIds = {}): ParsedRecipe {
   }
   if (!isMap(document.contents)) { if (diagnostics.length === 0) at(0, text.length, null, 'A recipe is a map of keys, such as levels: [0.5].'); return refused(); }
 
-  const nodes = new Map<RecipeKey, Node>();
-  const keyNodes = new Map<RecipeKey, Node>();
+  const keys = [...recipeKeys, ...(known.parameters ?? []).map(({ name }) => name)];
+  const nodes = new Map<string, Node>();
+  const keyNodes = new Map<string, Node>();
   for (const pair of document.contents.items as Pair<Node, Node | null>[]) {
     const name = isScalar(pair.key) ? String(pair.key.value) : '';
     const [from, to] = pair.key?.range ?? [0, 0];
-    if (!(recipeKeys as readonly string[]).includes(name)) {
-      const meant = nearest(name, recipeKeys);
-      at(from, to, name, `Unknown key ${name || '(not text)'}${meant ? `; did you mean ${meant}?` : `; keys are ${recipeKeys.join(', ')}.`}`);
+    if (!keys.includes(name)) {
+      const meant = nearest(name, keys);
+      // A number under an unknown key may be a method's, as long as nobody has said which there are.
+      if (!known.parameters && !meant && /^[a-z][a-z-]+$/.test(name) && isScalar(pair.value) && typeof pair.value.value === 'number') continue;
+      at(from, to, name, `Unknown key ${name || '(not text)'}${meant ? `; did you mean ${meant}?` : `; keys are ${keys.join(', ')}.`}`);
       continue;
     }
-    const key = name as RecipeKey;
+    const key = name;
     if (keyNodes.has(key)) continue;
     keyNodes.set(key, pair.key);
     if (pair.value === null || (isScalar(pair.value) && pair.value.value === null)) { at(from, to, key, `${key} has no value.`); continue; }
     nodes.set(key, pair.value);
   }
 
-  const complainFor = (key: RecipeKey): Complain => (node, message, severity) => {
+  const complainFor = (key: string): Complain => (node, message, severity) => {
     const range = node?.range ?? keyNodes.get(key)?.range ?? [0, 0];
     at(range[0], range[1], key, message, severity);
   };
-  const read = <T>(key: RecipeKey, reader: (node: Node, complain: Complain) => T | null): T | null => {
+  const read = <T>(key: string, reader: (node: Node, complain: Complain) => T | null): T | null => {
     const node = nodes.get(key);
     return node ? reader(node, complainFor(key)) : null;
   };
@@ -149,7 +164,7 @@ export function parseRecipe(text: string, known: KnownIds = {}): ParsedRecipe {
     if (list && list.items.length === 0) complain(node, `${levelKey} is empty; it takes fractions from 0 to 1, such as 0.5.`);
     return list;
   });
-  if (pattern && pattern !== 'unstructured') {
+  if (pattern?.includes(':')) {
     const [keep, of] = pattern.split(':').map(Number);
     const implied = 1 - keep / of;
     for (const level of levels) {
@@ -172,8 +187,23 @@ export function parseRecipe(text: string, known: KnownIds = {}): ParsedRecipe {
   const context = whole('context', 2, 1 << 24), stride = whole('stride', 1, 1 << 24);
   if (context !== null && stride !== null && stride > context) complainFor('stride')(nodes.get('stride') ?? null, `stride takes 1 to context (${context}); ${stride} would skip tokens.`);
 
+  const allocation = read('allocation', readAllocation) ?? [];
+  const number = (key: string, least: number, most: number, isWhole = false): number | null => read(key, (node, complain) => (isWhole ? readWhole(node, key, least, most, complain) : readNumber(node, key, least, most, complain)));
+  const m = number('owl-m', Number.MIN_VALUE, Number.MAX_VALUE), lambda = number('owl-lambda', 0, 0.5), published = read('owl-published', (node, complain) => readSwitch(node, 'owl-published', complain));
+  for (const key of ['owl-m', 'owl-lambda', 'owl-published'] as const) if (nodes.has(key) && allocation[0] !== 'owl') complainFor(key)(keyNodes.get(key) ?? null, `${key} goes with allocation: owl.`);
+  const parameters: Record<string, number> = {};
+  for (const { name, min, max, whole: isWhole, methods } of known.parameters ?? []) {
+    const value = number(name, min, max, isWhole);
+    if (value === null) continue;
+    parameters[name] = value;
+    if (!methods.includes(method ?? 'magnitude')) complainFor(name)(keyNodes.get(name) ?? null, `${name} is for ${methods.join(', ')}; ${method ?? 'magnitude'} does not take it.`);
+  }
+
+  const calibration = read('calibration', readCalibration) ?? {};
+
   const recipe: Recipe = {
     checkpoint: text1('checkpoint') ?? '.', method: method ?? 'magnitude', scope: scope as Recipe['scope'], pattern: pattern ?? 'unstructured',
+    allocation, owl: { ...(m === null ? {} : { m }), ...(lambda === null ? {} : { lambda }), ...(published ? { published } : {}) }, parameters, calibration,
     include: texts('include') ?? [], exclude: texts('exclude') ?? [], levels: nodes.has('levels') || nodes.has('sparsity') ? levels.map((level) => level.value) : null,
     benchmarks, text: textFile, ...(field !== null && { field }), protocol, context, stride, limit: whole('limit', 1, 1 << 30), provider, ...(divergence !== null && { divergence }), out: text1('out'), seed: whole('seed', 0, 2 ** 32 - 1) ?? 0,
   };

@@ -1,5 +1,6 @@
 /** Checks of single recipe values. Each answers with the value or with what is wrong; ranges are the caller's node. */
 import { isMap, isScalar, isSeq, type Node } from 'yaml';
+import type { RecipeCalibration } from './recipe';
 
 /** What a check found: where (the node, or the whole value when null) and one sentence that names the allowed range. */
 export interface Complaint { readonly node: Node | null; readonly message: string; readonly severity?: 'warning' }
@@ -66,11 +67,56 @@ export function readSwitch(node: Node, key: string, complain: Complain): boolean
   return null;
 }
 
-/** `unstructured`, or `N:M` that keeps N of every M consecutive inputs, 0 < N < M. */
+/** A number in [least, most]; null after a complaint. */
+export function readNumber(node: Node, key: string, least: number, most: number, complain: Complain): number | null {
+  if (isScalar(node) && typeof node.value === 'number' && node.value >= least && node.value <= most) return node.value;
+  const range = most === Number.MAX_VALUE ? (least > 0 ? 'above 0' : `from ${least} up`) : `from ${least} to ${most}`;
+  complain(node, `${key} takes a number ${range}; ${isScalar(node) && node.value === null ? 'nothing is given' : `${sourceOf(node)} is not one`}.`);
+  return null;
+}
+
+/** `uniform`, `owl`, or a map from globs to fractions, the first that matches a tensor first: as words of the command line. */
+export function readAllocation(node: Node, complain: Complain): string[] | null {
+  const range = 'allocation takes uniform, owl, or a map of globs such as {"*.mlp.*": 0.6}';
+  if (isScalar(node) && (node.value === 'uniform' || node.value === 'owl')) return [node.value];
+  if (!isMap(node)) { complain(node, `${range}; ${sourceOf(node)} is none of them.`); return null; }
+  if (node.items.length === 0 || node.items.length > MAX_LIST) { complain(node, `${range}, with 1 to ${MAX_LIST} entries; ${node.items.length} are given.`); return null; }
+  const words: string[] = [];
+  let sound = true;
+  for (const { key, value } of node.items as { key: Node; value: Node | null }[]) {
+    const glob = readText(key, 'allocation', complain);
+    if (value === null) complain(key, 'allocation takes a fraction for each glob; nothing is given.');
+    const sparsity = value && readLevel(value, 'allocation', complain);
+    if (glob === null || sparsity === null) sound = false;
+    else words.push(`${glob}=${sparsity}`);
+  }
+  return sound ? words : null;
+}
+
+/** A map of `text` (train, valid or a file), `samples`, `length` and `oneShot`, each of them optional. */
+export function readCalibration(node: Node, complain: Complain): RecipeCalibration | null {
+  const range = 'calibration takes a map of text, samples, length and oneShot';
+  if (!isMap(node)) { complain(node, `${range}; ${sourceOf(node)} is not one.`); return null; }
+  const found: { text?: string; samples?: number; length?: number; oneShot?: boolean } = {};
+  for (const { key, value } of node.items as { key: Node; value: Node | null }[]) {
+    const name = isScalar(key) ? String(key.value) : '';
+    if (value === null) complain(key, `calibration.${name} takes a value; nothing is given.`);
+    else if (name === 'text') found.text = readText(value, 'calibration.text', complain) ?? undefined;
+    else if (name === 'samples') found.samples = readWhole(value, 'calibration.samples', 1, 1 << 20, complain) ?? undefined;
+    else if (name === 'length') found.length = readWhole(value, 'calibration.length', 2, 1 << 24, complain) ?? undefined;
+    else if (name === 'oneShot') found.oneShot = readSwitch(value, 'calibration.oneShot', complain) ?? undefined;
+    else complain(key, `${range}; ${name || sourceOf(key)} is none of them.`);
+  }
+  return found;
+}
+
+/** `unstructured`; `N:M` that keeps N of every M consecutive inputs, 0 < N < M; or `RxC`, blocks of R outputs and C inputs. */
 export function readPattern(node: Node, complain: Complain): string | null {
-  const range = 'pattern takes unstructured, or keep:of such as 2:4 (quoted) with 0 < keep < of';
+  const range = 'pattern takes unstructured, keep:of such as 2:4 (quoted) with 0 < keep < of, or a block such as 16x16';
   const value = isScalar(node) ? node.value : null;
   if (value === 'unstructured') return value;
+  const block = typeof value === 'string' ? /^\s*([1-9]\d{0,3})x([1-9]\d{0,3})\s*$/.exec(value) : null;
+  if (block && Math.max(Number(block[1]), Number(block[2])) <= 4096 && Number(block[1]) * Number(block[2]) > 1) return `${block[1]}x${block[2]}`;
   const match = typeof value === 'string' ? /^\s*(\d{1,4})\s*:\s*(\d{1,4})\s*$/.exec(value) : null;
   if (!match) { complain(node, `${range}; ${sourceOf(node)} is neither.`); return null; }
   const keep = Number(match[1]), of = Number(match[2]);

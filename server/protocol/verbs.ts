@@ -57,12 +57,31 @@ export interface StatsJson {
   tensors: (StatsNumbers & { name: string })[];
 }
 
+/** Everything that makes two calibrations the same. */
+export interface CalibrationJson {
+  /** A path, or a benchmark and its split. */
+  text: string;
+  textSha256: string;
+  /** Windows, and tokens of each. */
+  samples: number;
+  length: number;
+  /** Tokens that were fed in all. */
+  tokens: number;
+  seed: number;
+  /** Whether all blocks were calibrated as they are; otherwise each on what came through the pruned blocks before it. */
+  oneShot: boolean;
+  /** Where the model really ran. */
+  provider: string;
+}
+
 export interface PruneJson {
   out: string;
   method: string;
   scope: 'global' | 'tensor' | 'row';
   /** "unstructured" or e.g. "2:4". */
   pattern: string;
+  /** What sets it apart from the method's plain form: `owl`, `ria-power=0.3`. Empty where nothing does. */
+  options: string[];
   target: number;
   achieved: number | null;
   achievedTotal: number | null;
@@ -71,7 +90,46 @@ export interface PruneJson {
   selected: number;
   changed: number;
   prunedParameters: number;
-  tensors: { name: string; sparsityBefore: number | null; sparsityAfter: number | null; changed: number }[];
+  tensors: { name: string; parameters: number; layer: number | null; stack?: 'encoder' | 'decoder'; sparsityBefore: number | null; sparsityAfter: number | null; changed: number }[];
+  /** How the weights are stored: `dense`, `bitmask` or `24-bitmask`. */
+  format: string;
+  bytes: number;
+  seconds: number;
+  /** Path of the manifest beside the output. */
+  manifest: string | null;
+  /** What the inputs of the matrices were taken from; null where the method looks at weights alone. */
+  calibration: CalibrationJson | null;
+  /** Path of the written masks, null when none were asked for. */
+  masks: string | null;
+  /** Nothing was written: `out`, `bytes` and `changed` are what pruning would give, `needs` what it would take. */
+  dryRun: boolean;
+  needs?: PruneNeedsJson;
+  /** What a structured method takes out; its counts of weights are of those that are gone, not zero. `kept` are numbers of units, from 0. */
+  structure?: { unit: 'heads' | 'neurons' | 'layers'; parameters: number; blocks: { block: string; of: number; kept: number[] }[] };
+  problems: ProblemJson[];
+}
+
+/** What a pruning would take. */
+export interface PruneNeedsJson {
+  diskBytes: number;
+  freeDiskBytes: number;
+  /** Besides what the program has when it idles. */
+  memoryBytes: number;
+  /** About; planning, which a pruning does again, and writing at the assumed speed. */
+  seconds: number;
+  planSeconds: number;
+  assumedBytesPerSecond: number;
+}
+
+export interface ApplyJson {
+  out: string;
+  masks: string;
+  /** Weights that the masks cover, and how many of them they zero. */
+  maskedParameters: number;
+  prunedParameters: number;
+  /** Newly zeroed. */
+  changed: number;
+  tensors: { name: string; parameters: number; sparsityBefore: number | null; sparsityAfter: number | null; changed: number }[];
   bytes: number;
   seconds: number;
   problems: ProblemJson[];
@@ -181,12 +239,16 @@ export interface SweepCellJson extends Partial<DivergenceJson> {
   method: string;
   scope: 'global' | 'tensor' | 'row';
   pattern: string;
+  /** What sets it apart from the method's plain form: `owl`, `ria-power=0.3`. Empty where nothing does. */
+  options: string[];
   benchmark: string;
   protocol: string;
   metric: Metric;
   achieved: number | null;
   achievedTotal: number | null;
   threshold: Num | null;
+  /** What the method was calibrated on; null where it looks at weights alone. */
+  calibration: CalibrationJson | null;
   value: Num | null;
   meanLoss: Num | null;
   standardError: Num | null;
@@ -260,9 +322,11 @@ export interface FetchJson {
 }
 
 export interface CatalogEntry { id: string; title: string; summary: string }
+/** A number that a method takes: the flag `--NAME` and the recipe key of the same name. */
+export interface MethodParameterJson { name: string; title: string; help: string; fallback: number; min: number; max: number; whole: boolean }
 export interface CatalogJson {
   formats: (CatalogEntry & { extensions: string[]; writable: boolean })[];
-  methods: (CatalogEntry & { scopes: string[]; defaultScope: string; patterns: string[]; needsCalibration: boolean })[];
+  methods: (CatalogEntry & { scopes: string[]; defaultScope: string; patterns: string[]; allocations: string[]; needsCalibration: boolean; parameters: MethodParameterJson[]; source: string | null })[];
   architectures: (CatalogEntry & { kind: string; evaluates: boolean })[];
   benchmarks: (CatalogEntry & { available: boolean; note: string | null })[];
   protocols: (CatalogEntry & { kind: string; metric: string })[];
@@ -293,12 +357,29 @@ export interface CellSpecificationJson {
   checkpoint: string;
   method: string;
   scope: 'global' | 'tensor' | 'row';
-  pattern: 'unstructured' | { keep: number; of: number };
+  pattern: 'unstructured' | { keep: number; of: number } | { rows: number; columns: number };
   /** Sparsity asked, 0..1; 0 is the baseline. */
   level: number;
   include: string[];
   exclude: string[];
   seed: number;
+  /** How the total is dealt out to tensors; missing: every tensor the same. */
+  allocation?: { kind: 'uniform' } | { kind: 'owl'; m: number; lambda: number; published: boolean } | { kind: 'table'; entries: { glob: string; sparsity: number }[] };
+  /** Numbers of the method, by name. */
+  parameters?: Record<string, number>;
+  /** What the method is calibrated on; missing where it needs none. */
+  calibration?: {
+    /** Absolute path, or the split of a benchmark. */
+    text: string | { benchmark: string; split: 'train' | 'valid' };
+    samples: number;
+    /** Null: the model's context, at most 2048. */
+    length: number | null;
+    seed: number;
+    oneShot: boolean;
+    provider: 'cpu' | 'webgpu' | 'cuda' | 'dml' | 'coreml' | 'auto';
+    threads: number;
+    dataFolder: string | null;
+  };
   /** Benchmark id, or `text:<absolute path>`. */
   benchmark: string;
   protocol: string;
@@ -327,6 +408,7 @@ export interface VerbOutputs {
   inspect: InspectJson;
   stats: StatsJson;
   prune: PruneJson;
+  apply: ApplyJson;
   eval: EvalOutputJson;
   sweep: SweepJson;
   compare: CompareJson;

@@ -9,7 +9,7 @@ export const commonFlags: readonly (Flag & { readonly hidden?: true })[] = [
   { name: 'io', value: 'auto|mmap|pread', help: 'how files are reached (default: auto, which reads them here)' },
   { name: 'threads', value: 'N', help: 'threads for scanning and for the CPU provider (default: all cores)' },
   { name: 'data', value: 'FOLDER', help: 'folder with the benchmark texts (default: $WINNOW_DATA)' },
-  { name: 'verbose', value: null, help: 'more words on stderr, and the stack of an error' },
+  { name: 'verbose', value: null, help: 'more words: every tensor, more on stderr, and the stack of an error' },
   { name: 'help', value: null, help: 'this text' },
   { name: 'version', value: null, help: 'the version' },
   { name: 'progress-file', value: 'PATH', help: 'append progress as JSON lines', hidden: true },

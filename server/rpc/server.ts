@@ -9,6 +9,7 @@ import { EngineHost, type EngineChild } from './engineHost';
 import { ENGINE_VARIABLE, type EngineSettings } from './engineSettings';
 import { failureOf, type FromEngine } from './ipc';
 import { JobStore } from './jobs';
+import { previewPrune, type PreviewParams } from './preview';
 import { makeRouter, methods } from './router';
 import { sentenceOf } from './sentences';
 
@@ -55,6 +56,8 @@ export function runServer(folder: string): void {
   for (const method of methods) serve(connection, method, call);
   connection.onRequest('winnow/restartEngine', () => { engine.restart(); return {}; });
   connection.onRequest('winnow/enginePid', () => ({ pid: engine.pid ?? null }));
+  // Not for views: it lists every tensor.
+  answer<PreviewParams>(connection, 'winnow/previewPrune', (params, signal) => previewPrune(path.join(folder, 'cli.js'), params, signal, (pid) => noteChild(childFolder(settings!), pid)));
   connection.onRequest('winnow/jobLog', ({ id }: { id: string }) => ({ path: jobs!.log(id) }));
   serveDocuments(connection, () => call('catalog', {}));
   const leave = (): void => { engine.close(); jobs?.close(); };
@@ -64,12 +67,18 @@ export function runServer(folder: string): void {
   connection.listen();
 }
 
-function serve<M extends EditorMethod>(connection: Connection, method: M, call: ReturnType<typeof makeRouter>): void {
-  connection.onRequest(`winnow/${method}`, async (params: Params<M>, token: CancellationToken): Promise<Answer> => {
+const serve = <M extends EditorMethod>(connection: Connection, method: M, call: ReturnType<typeof makeRouter>): void =>
+  answer<Params<M>>(connection, `winnow/${method}`, (params, signal) => call(method, params, signal));
+
+/** A request that can be cancelled and always ends. */
+function answer<P>(connection: Connection, name: string, work: (params: P, signal: AbortSignal) => Promise<unknown>): void {
+  connection.onRequest(name, async (params: P, token: CancellationToken): Promise<Answer> => {
     const controller = new AbortController();
     const subscription = token.onCancellationRequested(() => controller.abort());
+    // A call that was cancelled before it was begun has a token that tells of nothing.
+    if (token.isCancellationRequested) controller.abort();
     try {
-      return { ok: true, result: await call(method, params, controller.signal) };
+      return { ok: true, result: await work(params, controller.signal) };
     } catch (error) {
       return { ok: false, failure: failureOf(error, sentenceOf) };
     } finally { subscription.dispose(); }

@@ -6,6 +6,7 @@ import { CheckpointError } from '../core/errors';
 import { runJob } from '../core/job';
 import { commonFlags, parseArguments, suggestion } from './arguments';
 import { encodeJson } from './encode';
+import { exitCodeOf, type ExitCode } from './exitCode';
 import { asCheckpointError } from './failure';
 import { helpForAll, helpForVerb } from './help';
 import { ProgressBar } from './progressBar';
@@ -32,11 +33,6 @@ export interface ShellStreams {
   readonly verbs?: readonly VerbEntry[];
 }
 
-/** Exit status: 0 done, 1 failed, 2 wrong usage, 130 cancelled. */
-export type ExitCode = number;
-
-const EXIT_CANCELLED = 130;
-
 /** Resolves once the text has left the process, so that an exit cannot cut it; a reader that went away is no fault. */
 const print = (stream: ShellStreams['stdout'], text: string): Promise<void> =>
   new Promise((resolve, reject) => void stream.write(text, (error) => error && (error as NodeJS.ErrnoException).code !== 'EPIPE' ? reject(error) : resolve()));
@@ -61,7 +57,7 @@ function contextOf(args: Arguments, streams: ShellStreams): VerbContext {
 
 /** The path of what a verb wrote, for the progress file's last line. */
 const outOf = (output: unknown, cwd: string): string | null =>
-  typeof output === 'object' && output !== null && 'out' in output && typeof output.out === 'string' ? path.resolve(cwd, output.out) : null;
+  typeof output === 'object' && output !== null && 'out' in output && typeof output.out === 'string' && !('dryRun' in output && output.dryRun === true) ? path.resolve(cwd, output.out) : null;
 
 async function runVerb(entry: VerbEntry, words: readonly string[], streams: ShellStreams): Promise<ExitCode> {
   const verb = await entry.load();
@@ -87,7 +83,7 @@ async function runVerb(entry: VerbEntry, words: readonly string[], streams: Shel
     });
     bar.end();
     file.end({ state: 'done', out: outOf(output, streams.cwd), message: null });
-    await print(streams.stdout, args.has('json') ? `${encodeJson(output)}\n` : verb.text(output).replace(/\n*$/, '\n'));
+    await print(streams.stdout, args.has('json') ? `${encodeJson(output)}\n` : verb.text(output, context).replace(/\n*$/, '\n'));
     return 0;
   } catch (thrown) {
     bar.end();
@@ -129,6 +125,6 @@ export async function runShell(words: readonly string[], streams: ShellStreams):
     const error = asCheckpointError(thrown);
     streams.stderr.write(`winnow: ${error.code}: ${sentenceOf(error)}\n`);
     if (words.includes('--verbose')) streams.stderr.write(`${(error.cause instanceof Error ? error.cause : error).stack ?? ''}\n`);
-    return error.code === 'cancelled' ? EXIT_CANCELLED : error.code === 'usage' ? 2 : 1;
+    return exitCodeOf(error, words);
   }
 }

@@ -4,6 +4,7 @@ import type { CellResult } from '../core/sweep/contract';
 import { SweepStore } from '../core/sweep/store';
 import { summarise } from '../core/sweep/summary';
 import type { SummaryCell, SweepSummary } from '../core/sweep/summary';
+import { optionWords } from '../core/pruning/options';
 import { patternText } from '../core/pruning/pattern';
 import type { Interval, SweepCellJson, SweepJson } from '../protocol/verbs';
 import { divergenceJson } from './divergenceJson';
@@ -15,8 +16,8 @@ const interval = ({ value, low, high }: { value: number; low: number; high: numb
 export function sweepCellJson({ result, ratio, verdict }: SummaryCell): SweepCellJson {
   const { specification: cell, evaluation, runtime, bytes } = result;
   return {
-    level: cell.level, method: cell.method, scope: cell.scope, pattern: patternText(cell.pattern), benchmark: cell.benchmark, protocol: cell.protocol, metric: evaluation?.metric ?? metricOf(cell.protocol),
-    achieved: result.achieved, achievedTotal: result.achievedTotal, threshold: numOrNull(result.threshold),
+    level: cell.level, method: cell.method, scope: cell.scope, pattern: patternText(cell.pattern), options: optionWords(cell), benchmark: cell.benchmark, protocol: cell.protocol, metric: evaluation?.metric ?? metricOf(cell.protocol),
+    achieved: result.achieved, achievedTotal: result.achievedTotal, threshold: numOrNull(result.threshold), calibration: result.calibration ?? null,
     value: numOrNull(evaluation?.value), meanLoss: numOrNull(evaluation?.meanLoss), standardError: numOrNull(evaluation?.standardError), standardErrorIid: numOrNull(evaluation?.standardErrorIid), ...(evaluation?.accuracy && { accuracy: evaluation.accuracy }),
     ratioToBaseline: ratio && interval(ratio), verdict, bytes: { dense: bytes.dense, deflate: bytes.deflate, bitmask: bytes.bitmask, csr: bytes.csr },
     ...(result.divergence && divergenceJson(result.divergence)),

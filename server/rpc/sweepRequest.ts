@@ -8,10 +8,12 @@ import { evaluable, textBenchmark } from '../core/evaluation/prepareText';
 import { findProtocol } from '../core/evaluation/protocols';
 import type { Model } from '../core/models/contract';
 import { scopes } from '../core/pruning/contract';
-import type { Scope } from '../core/pruning/contract';
+import type { Allocation, Scope } from '../core/pruning/contract';
 import { parsePattern, patternSparsity } from '../core/pruning/pattern';
 import { pruneScope } from '../core/pruning/pruneScope';
-import { pruningMethods } from '../core/pruning/registry';
+import { statisticsNeeded } from '../core/pruning/inputNorms';
+import { methodParameters } from '../core/pruning/options';
+import { findMethod, pruningMethods } from '../core/pruning/registry';
 import { providers } from '../core/runtime/contract';
 import type { Provider } from '../core/runtime/contract';
 import { DEFAULT_LEVELS } from '../core/sweep/plan';
@@ -19,6 +21,9 @@ import type { SweepRequest } from '../core/sweep/plan';
 import { MAX_RECIPE_CHARACTERS, parseRecipe } from '../language/recipe';
 import type { Recipe } from '../language/recipe';
 import { suggestion } from './arguments';
+import { calibrationRequest, calibrationWish } from './calibrationFlags';
+import type { CalibrationWish } from './calibrationFlags';
+import { givenAllocation, givenOwl, givenParameters, refuseStray } from './methodFlags';
 import type { Arguments, VerbContext } from './verbs/contract';
 import { protocolFlag } from './verbs/flags';
 
@@ -38,6 +43,12 @@ export interface SweepWish {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   readonly seed: number;
+  /** Undefined: uniform. */
+  readonly allocation: Allocation | undefined;
+  /** Numbers of methods, by name. */
+  readonly parameters: Readonly<Record<string, number>>;
+  /** What methods are calibrated on; undefined keys take their defaults. */
+  readonly calibration: CalibrationWish;
   /** Null: the default benchmark. */
   readonly benchmarks: readonly string[] | null;
   readonly protocol: string | null;
@@ -70,7 +81,7 @@ function levelsOf(texts: readonly string[] | undefined): number[] | undefined {
 }
 
 function readRecipe(file: string): Recipe {
-  const { recipe, diagnostics } = parseRecipe(readWholeText(file, 4 * MAX_RECIPE_CHARACTERS), { methods: pruningMethods.map(({ id }) => id), providers: ['auto', ...providers] });
+  const { recipe, diagnostics } = parseRecipe(readWholeText(file, 4 * MAX_RECIPE_CHARACTERS), { methods: pruningMethods.map(({ id }) => id), providers: ['auto', ...providers], parameters: methodParameters });
   const error = diagnostics.find(({ severity }) => severity === 'error');
   if (!recipe || error) throw new CheckpointError('recipe-invalid', { file, line: error?.line ?? 1, ...(error?.key ? { key: error.key } : {}) }, (error?.message ?? 'it cannot be read').replace(/\.$/, ''));
   return recipe;
@@ -89,8 +100,6 @@ export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): S
   if (scope !== null && !scopes.includes(scope as Scope)) throw usage(`--scope takes ${scopes.join(', ')}, not \`${scope}\`${suggestion(scope, scopes)}`);
   const provider = args.text('provider') ?? recipe?.provider ?? 'auto';
   if (provider !== 'auto' && !providers.includes(provider as Provider)) throw new CheckpointError('unknown-provider', { key: provider }, `\`${provider}\`${suggestion(provider, providers)}`);
-  const calibration = ['calibration', 'calibration-samples', 'calibration-length'].find((flag) => args.has(flag));
-  if (calibration !== undefined) throw usage(`--${calibration} is for methods that need calibration; none of this version does`);
   const out = args.text('out');
   return {
     checkpoint: recipe ? beside(recipe.checkpoint) : word,
@@ -102,6 +111,10 @@ export function sweepWish(args: Arguments, context: Pick<VerbContext, 'cwd'>): S
     include: args.has('include') ? args.many('include') : recipe?.include ?? [],
     exclude: args.has('exclude') ? args.many('exclude') : recipe?.exclude ?? [],
     seed: args.integer('seed', 0, MAX_SEED) ?? recipe?.seed ?? 0,
+    // Flags of an allocation go before the recipe's as a whole: half of each is neither.
+    allocation: ['allocation', 'owl-m', 'owl-lambda', 'owl-published'].some((flag) => args.has(flag)) ? givenAllocation(args.many('allocation'), givenOwl(args)) : givenAllocation(recipe?.allocation ?? [], recipe?.owl ?? {}),
+    parameters: { ...recipe?.parameters, ...givenParameters(args) },
+    calibration: calibrationWish(args, context.cwd, recipe ? { ...recipe.calibration, text: recipe.calibration.text === undefined || ['train', 'valid'].includes(recipe.calibration.text) ? recipe.calibration.text : beside(recipe.calibration.text) } : {}),
     benchmarks: text !== undefined ? [textBenchmark(path.resolve(context.cwd, text))] : named ?? (recipe?.text ? [textBenchmark(beside(recipe.text))] : recipe?.benchmarks ?? null),
     protocol: protocolFlag(args) ?? recipe?.protocol ?? null,
     context: args.integer('context', 1, MAX_TOKENS) ?? recipe?.context ?? null,
@@ -147,17 +160,22 @@ export function sweepRequest(wish: SweepWish, model: Model, provider: Provider, 
   const protocol = findProtocol(wish.protocol ?? protocolOfAll(benchmarks), architecture.kind);
   if (protocol.metric === 'accuracy') throw new CheckpointError('metric-makes-no-sense', { key: protocol.id }, `a sweep compares losses, and ${protocol.id} tells an accuracy: use \`winnow eval\``);
   for (const benchmark of benchmarks) checkSource({ benchmark, field: wish.field }, protocol);
-  const pattern = parsePattern(wish.pattern), implied = pattern === 'unstructured' ? null : patternSparsity(pattern);
+  const pattern = parsePattern(wish.pattern), implied = patternSparsity(pattern);
   const levels = wish.levels ?? (implied === null ? DEFAULT_LEVELS : [implied]);
   const other = implied === null ? undefined : levels.find((level) => level !== 0 && level !== implied);
   if (other !== undefined) throw usage(`the pattern ${wish.pattern} implies the level ${implied}; ${other} is another`);
   pruneScope(model, wish);
+  refuseStray(wish.parameters, wish.methods.map(findMethod));
   const longest = architecture.maxContext(model.checkpoint.config ?? {});
   const window = wish.context ?? protocol.defaults(longest).context;
   if (window > longest) throw new CheckpointError('context-too-long', { file: model.checkpoint.path }, `${window} tokens asked, the model has ${longest} positions`);
+  const asked = Object.values(wish.calibration).some((value) => value !== undefined && value !== false), methods = wish.methods.map(findMethod);
+  const calibrates = methods.some((method) => statisticsNeeded(method, { allocation: wish.allocation }) !== null || (asked && method.takes !== undefined));
+  if (!calibrates && asked) throw usage(`calibration is for methods that need it; ${wish.methods.join(', ')}: none does`);
+  const calibration = calibrates ? calibrationRequest(wish.calibration, { benchmarks, seed: wish.seed, provider }, context) : null;
   return {
     checkpoint: wish.checkpoint, methods: wish.methods, levels, scope: wish.scope, pattern,
-    include: wish.include, exclude: wish.exclude, seed: wish.seed, benchmarks,
+    include: wish.include, exclude: wish.exclude, seed: wish.seed, ...(wish.allocation ? { allocation: wish.allocation } : {}), parameters: wish.parameters, ...(calibration ? { calibration } : {}), benchmarks,
     protocol: protocol.id, context: window, stride: wish.stride ?? protocol.strideOf(window), limit: wish.limit, provider, threads: context.threads, dataFolder: context.dataFolder, ...(wish.field !== undefined && { field: wish.field }), ...(wish.divergence && { divergence: true }), runtime,
   };
 }

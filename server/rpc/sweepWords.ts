@@ -5,9 +5,9 @@ import * as words from '../core/report/words';
 /** Numbers of a sweep in the words of the report, for a terminal. */
 const toNumber = (value: number | string): number => Number(value);
 
-/** `magnitude, global`, `magnitude, global, 2:4`, `dense`. */
+/** `magnitude, global`, `magnitude, global, 2:4`, `wanda, row, owl`, `dense`. */
 export const cellLabel = (cell: SweepCellJson): string =>
-  cell.level === 0 ? 'dense' : printable([cell.method, cell.scope, ...(cell.pattern === 'unstructured' ? [] : [cell.pattern])].join(', '));
+  cell.level === 0 ? 'dense' : printable([cell.method, cell.scope, ...(cell.pattern === 'unstructured' ? [] : [cell.pattern]), ...cell.options].join(', '));
 
 /** `50.0 %`, or nothing. */
 export const percentOf = (fraction: number | null): string => fraction === null ? '' : words.percent(fraction);

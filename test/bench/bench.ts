@@ -9,6 +9,7 @@ import { scanModel } from '../../server/core/stats/scan';
 import { makePool } from '../../server/core/workers/pool';
 import { writeCheckpoint } from '../fixtures/synthesise';
 import { gb, median, mib, runMeasured, spread } from './measure';
+import { benchPerplexity } from './perplexity';
 
 const root = path.resolve(__dirname, '../..');
 const work = path.join(root, 'build/bench');
@@ -28,15 +29,34 @@ function row(what: string, measured: string, bar: string, holds: boolean | null)
   console.log(`${holds === null ? ' ' : holds ? '+' : '-'} ${what}: ${measured}   [${bar}]   load ${load.toFixed(1)}`);
 }
 
-interface Inventory { tensors: Record<string, number[]> }
-const inventory = (name: string): Record<string, number[]> => (JSON.parse(readFileSync(path.join(shared, 'big', name, 'tensors.json'), 'utf8')) as Inventory).tensors;
+/** A shape, or an entry that has one. */
+interface Inventory { tensors: Record<string, number[] | { shape: number[] }> }
+const inventory = (name: string): Record<string, number[]> => {
+  const { tensors } = JSON.parse(readFileSync(path.join(shared, 'big', name, 'tensors.json'), 'utf8')) as Inventory;
+  return Object.fromEntries(Object.entries(tensors).map(([tensor, entry]) => [tensor, Array.isArray(entry) ? entry : entry.shape]));
+};
 
-function bigCheckpoint(dtype: 'F32' | 'BF16'): string {
-  const folder = path.join(work, `gpt2-xl-${dtype}`), file = path.join(folder, 'model.safetensors');
+function bigCheckpoint(dtype: 'F32' | 'BF16', name = 'gpt2-xl'): string {
+  const folder = path.join(work, `${name}-${dtype}`), file = path.join(folder, 'model.safetensors');
   if (!existsSync(file)) {
-    writeCheckpoint(file, inventory('gpt2-xl'), { dtype, seed: 1 });
-    cpSync(path.join(shared, 'big/gpt2-xl/config.json'), path.join(folder, 'config.json'));
+    writeCheckpoint(file, inventory(name), { dtype, seed: 1 });
+    cpSync(path.join(shared, 'big', name, 'config.json'), path.join(folder, 'config.json'));
   }
+  return folder;
+}
+
+/** GPT-2 small by its shapes, with random weights and the real tokenizer. */
+function smallCheckpoint(): string {
+  const folder = path.join(work, 'gpt2-small');
+  const shapes: Record<string, number[]> = { 'wte.weight': [50257, 768], 'wpe.weight': [1024, 768], 'ln_f.weight': [768], 'ln_f.bias': [768] };
+  for (let i = 0; i < 12; i++) Object.assign(shapes, Object.fromEntries(Object.entries({
+    'ln_1.weight': [768], 'ln_1.bias': [768], 'attn.c_attn.weight': [768, 2304], 'attn.c_attn.bias': [2304], 'attn.c_proj.weight': [768, 768], 'attn.c_proj.bias': [768],
+    'ln_2.weight': [768], 'ln_2.bias': [768], 'mlp.c_fc.weight': [768, 3072], 'mlp.c_fc.bias': [3072], 'mlp.c_proj.weight': [3072, 768], 'mlp.c_proj.bias': [768],
+  }).map(([name, shape]) => [`h.${i}.${name}`, shape])));
+  writeCheckpoint(path.join(folder, 'model.safetensors'), shapes, { dtype: 'F32', seed: 3 });
+  const config = JSON.parse(readFileSync(path.join(shared, 'big/gpt2-xl/config.json'), 'utf8')) as Record<string, unknown>;
+  writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, n_embd: 768, n_head: 12, n_layer: 12 }));
+  cpSync(path.join(shared, 'tokenizers/gpt2'), folder, { recursive: true });
   return folder;
 }
 
@@ -96,6 +116,45 @@ async function benchPrune(): Promise<void> {
   }
 }
 
+/** Every scope and kind of pattern, and a method of scores, beside a copy of the file; the memory of the whole tree beside an idle one. */
+async function benchScopes(name: string, dtype: 'F32' | 'BF16'): Promise<void> {
+  const folder = bigCheckpoint(dtype, name), file = path.join(folder, 'model.safetensors'), out = path.join(work, 'out');
+  const idle = await runMeasured(process.execPath, [cli, '--version']);
+  await shell(`cat '${file}' > /dev/null`);
+  const copy = await shell(`cp --reflink=never '${file}' '${work}/copy' && sync '${work}/copy'`);
+  rmSync(path.join(work, 'copy'));
+  const half = ['--sparsity', '0.5'], ways: Record<string, string[]> = {
+    'magnitude, global': half, 'magnitude, tensor': [...half, '--scope', 'tensor'], 'magnitude, row': [...half, '--scope', 'row'], 'magnitude, 2:4': ['--pattern', '2:4'],
+    'magnitude, 16x16': [...half, '--pattern', '16x16'], 'random, tensor': [...half, '--method', 'random', '--scope', 'tensor'],
+  };
+  for (const [way, words] of Object.entries(ways)) {
+    rmSync(out, { recursive: true, force: true });
+    const ran = await runMeasured(process.execPath, [cli, 'prune', folder, ...words, '--threads', String(threads), '--out', out, '--json']);
+    const extra = ran.peakAnon - idle.peakAnon;
+    row(`prune ${name}, ${dtype}: ${way}: x of cp + sync, once`, `${(ran.seconds / copy).toFixed(2)} (${ran.seconds.toFixed(1)} s, cp ${copy.toFixed(1)} s)`, '<= 1.5', ran.seconds / copy <= 1.5);
+    row(`extra memory of it (RssAnon of the tree less idle)`, mib(extra), '< 300 MiB', extra < 300 * 2 ** 20);
+  }
+  rmSync(out, { recursive: true, force: true });
+  if (!words.includes('--keep')) rmSync(folder, { recursive: true });
+}
+
+/** Wanda from file to file: calibration, block after block, masks, writing. The same windows' worth of tokens on both sides. */
+async function benchWanda(): Promise<void> {
+  const python = process.env.WINNOW_PYTHON ?? 'python3', folder = smallCheckpoint(), out = path.join(work, 'wanda'), text = path.join(shared, 'data/wikitext-2/wiki.valid.raw');
+  const ratios: number[] = [], samples = '16', length = '512';
+  let ours = 0, theirs = 0;
+  for (let i = 0; i < Math.min(3, repeats); i++) {
+    rmSync(out, { recursive: true, force: true });
+    const args = ['prune', folder, '--method', 'wanda', '--sparsity', '0.5', '--calibration', text, '--calibration-samples', samples, '--calibration-length', length, '--threads', String(threads), '--out', out, '--json'];
+    ours = (await runMeasured(process.execPath, [cli, ...args])).seconds;
+    rmSync(out, { recursive: true, force: true });
+    theirs = (JSON.parse((await runMeasured(python, [path.join(__dirname, 'torchWanda.py'), folder, text, samples, length, String(threads), out])).stdout) as { seconds: number }).seconds;
+    ratios.push(theirs / ours);
+  }
+  row('Wanda, GPT-2 small shapes, 16 windows of 512: PyTorch seconds / ours', `${spread(ratios)} (ours ${ours.toFixed(1)} s with its start, PyTorch ${theirs.toFixed(1)} s without its imports)`, '>= 1', median(ratios) >= 1);
+  rmSync(out, { recursive: true, force: true });
+}
+
 async function benchTorch(): Promise<void> {
   const python = process.env.WINNOW_PYTHON ?? 'python3';
   const peer = JSON.parse((await runMeasured(python, [path.join(__dirname, 'torchPrune.py'), '126e6'])).stdout) as { weights: number; seconds: number; extraBytes: number };
@@ -114,31 +173,6 @@ async function benchTorch(): Promise<void> {
   rmSync(memory, { recursive: true });
 }
 
-async function benchPerplexity(): Promise<void> {
-  const python = process.env.WINNOW_PYTHON ?? 'python3', folder = path.join(work, 'gpt2-small');
-  const shapes: Record<string, number[]> = { 'wte.weight': [50257, 768], 'wpe.weight': [1024, 768], 'ln_f.weight': [768], 'ln_f.bias': [768] };
-  for (let i = 0; i < 12; i++) Object.assign(shapes, Object.fromEntries(Object.entries({
-    'ln_1.weight': [768], 'ln_1.bias': [768], 'attn.c_attn.weight': [768, 2304], 'attn.c_attn.bias': [2304], 'attn.c_proj.weight': [768, 768], 'attn.c_proj.bias': [768],
-    'ln_2.weight': [768], 'ln_2.bias': [768], 'mlp.c_fc.weight': [768, 3072], 'mlp.c_fc.bias': [3072], 'mlp.c_proj.weight': [3072, 768], 'mlp.c_proj.bias': [768],
-  }).map(([name, shape]) => [`h.${i}.${name}`, shape])));
-  writeCheckpoint(path.join(folder, 'model.safetensors'), shapes, { dtype: 'F32', seed: 3 });
-  const config = JSON.parse(readFileSync(path.join(shared, 'big/gpt2-xl/config.json'), 'utf8')) as Record<string, unknown>;
-  writeFileSync(path.join(folder, 'config.json'), JSON.stringify({ ...config, n_embd: 768, n_head: 12, n_layer: 12 }));
-  cpSync(path.join(shared, 'tokenizers/gpt2'), folder, { recursive: true });
-  const text = path.join(shared, 'data/wikitext-2/wiki.test.raw'), limit = words.includes('--quick') ? 4 : 8;
-  const ratios: number[] = []; let ours = { value: 0, tokensPerSecond: 0 }, theirs = { value: 0, tokensPerSecond: 0 };
-  for (let i = 0; i < Math.min(3, repeats); i++) {
-    const args = ['eval', folder, '--text', text, '--protocol', 'hf-stride', '--context', '1024', '--stride', '1024', '--limit', String(limit), '--provider', 'cpu', '--threads', String(threads), '--json'];
-    ours = JSON.parse((await runMeasured(process.execPath, [cli, ...args])).stdout) as typeof ours;
-    theirs = JSON.parse((await runMeasured(python, [path.join(__dirname, 'perplexity.py'), folder, text, '1024', '1024', String(limit), String(threads)])).stdout) as typeof theirs;
-    ratios.push(ours.tokensPerSecond / theirs.tokensPerSecond);
-  }
-  const error = Math.abs(ours.value - theirs.value) / theirs.value;
-  row('perplexity, GPT-2 small shapes, CPU: tokens/s against transformers + PyTorch', `${spread(ratios)} x (ours ${ours.tokensPerSecond.toFixed(0)}, theirs ${theirs.tokensPerSecond.toFixed(0)})`, '>= 1.3 x, aim 2 x', median(ratios) >= 1.3);
-  row('perplexity, same windows: relative difference', error.toExponential(1), '<= 2e-5', error <= 2e-5);
-  rmSync(folder, { recursive: true });
-}
-
 async function main(): Promise<void> {
   mkdirSync(work, { recursive: true });
   console.log(`${os.cpus()[0]?.model ?? 'cpu'}, ${os.cpus().length} cores, Node ${process.versions.node}, commit ${execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim()}`);
@@ -146,8 +180,10 @@ async function main(): Promise<void> {
   if (wanted('inspect')) await benchInspect();
   if (wanted('scan') && haveBig) await benchScan();
   if (wanted('prune') && haveBig) await benchPrune();
+  if (wanted('scopes') && haveBig) for (const name of ['gpt2-xl', 'flan-t5-xl']) for (const dtype of ['F32', 'BF16'] as const) await benchScopes(name, dtype);
+  if (wanted('wanda') && existsSync(path.join(shared, 'tokenizers/gpt2'))) await benchWanda();
   if (wanted('torch')) await benchTorch();
-  if (wanted('perplexity') && existsSync(path.join(shared, 'tokenizers/gpt2'))) await benchPerplexity();
+  if (wanted('perplexity') && existsSync(path.join(shared, 'tokenizers/gpt2'))) await benchPerplexity({ work, shared, cli, threads, repeats, quick: words.includes('--quick'), row });
   writeFileSync(path.join(root, 'build/bench-results.json'), JSON.stringify(rows, null, 1));
   if (!words.includes('--keep')) rmSync(work, { recursive: true, force: true });
 }

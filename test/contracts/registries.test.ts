@@ -10,10 +10,14 @@ import { CheckpointError } from '../../server/core/errors';
 import { formats } from '../../server/core/formats/registry';
 import { roles } from '../../server/core/models/contract';
 import { architectures } from '../../server/core/models/registry';
+import { allocationKinds } from '../../server/core/pruning/allocation';
 import { scopes } from '../../server/core/pruning/contract';
+import { methodParameters } from '../../server/core/pruning/options';
 import { pruningMethods } from '../../server/core/pruning/registry';
 import { providers } from '../../server/core/runtime/contract';
+import { recipeKeys } from '../../server/language/recipe';
 import { isWeightName } from '../../server/language/siblings';
+import { commonFlags } from '../../server/rpc/arguments';
 import { providerTitles } from '../../server/rpc/verbs/catalog';
 import { verbs } from '../../server/rpc/verbs/registry';
 
@@ -54,6 +58,23 @@ test('a method works in its default scope, on a pattern it has, and says in a se
     assert.ok(method.patterns.length > 0, method.id);
     assert.match(method.summary, /^[A-Z].*\.$/);
     assert.notEqual(method.id, 'dense', 'level 0 is called that');
+  }
+});
+
+test('what a method takes has a default within its range, a name that is no other flag or recipe key, and one meaning', () => {
+  const taken = new Set<string>([...recipeKeys, ...commonFlags.map(({ name }) => name)]);
+  for (const { id, allocations, parameters } of pruningMethods) {
+    assert.ok(allocations.includes('uniform') && allocations.every((kind) => allocationKinds.includes(kind)), id);
+    for (const { name, title, help, fallback, min, max, whole } of parameters) {
+      assert.match(name, /^[a-z]+(-[a-z]+)*$/);
+      assert.ok(!taken.has(name), `${name} is taken`);
+      assert.ok(fallback >= min && fallback <= max && (!whole || [fallback, min].every(Number.isInteger)), `${id} ${name}`);
+      assert.ok(title !== '' && help !== '', name);
+    }
+  }
+  // Two methods may share a number, if it is the same one.
+  for (const { name, methods, ...same } of methodParameters) {
+    for (const id of methods) assert.deepEqual({ name, ...same }, pruningMethods.find((method) => method.id === id)!.parameters.find((parameter) => parameter.name === name), id);
   }
 });
 

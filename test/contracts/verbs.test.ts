@@ -36,7 +36,8 @@ const specification = (): string => path.join(sweepDir, 'cells', readdirSync(pat
 const calls: readonly (readonly [verb: string, words: () => string[]])[] = [
   ['inspect', () => [checkpoint]],
   ['stats', () => [checkpoint, '--threshold', '0.02']],
-  ['prune', () => [checkpoint, '--sparsity', '0.5', '--out', 'pruned']],
+  ['prune', () => [checkpoint, '--sparsity', '0.5', '--out', 'pruned', '--masks', 'masks.safetensors']],
+  ['apply', () => ['masks.safetensors', checkpoint, '--out', 'masked']],
   ['eval', () => [checkpoint, '--text', text, ...window]],
   ['sweep', () => [checkpoint, '--text', text, ...window, '--levels', '0.9', '--divergence', '--out', sweepDir]],
   ['compare', () => [checkpoint, 'pruned']],

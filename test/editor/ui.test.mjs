@@ -127,8 +127,17 @@ step('a target of 50 % prunes from CodeLens to exactly half of the prunable weig
   const dialog = page.locator('.monaco-dialog-box');
   await dialog.waitFor();
   await shot('prune-confirm');
-  await dialog.locator('.monaco-button', { hasText: /^Prune/ }).first().click();
-  const out = path.join(workspace.folder, 'tiny-gpt2-magnitude-50');
+  // Counted exactly before anything is written.
+  const out = path.join(workspace.folder, 'tiny-gpt2-magnitude-50'), planned = winnow('prune', sample, '--sparsity', '0.5', '--out', out, '--dry-run');
+  const asked = await dialog.innerText();
+  for (const part of [planned.prunedParameters.toLocaleString('en'), planned.changed.toLocaleString('en'), out, 'of memory']) assert.ok(asked.includes(part), `${part} in: ${asked}`);
+  await dialog.locator('.monaco-button', { hasText: 'Show Details' }).first().click();
+  await page.locator('.tab', { hasText: 'Prune tiny-gpt2 to 50 %' }).first().waitFor();
+  const lines = page.locator('.editor-instance .view-lines').last();
+  await until(async () => /nothing is written yet[\s\S]*layer 0/.test((await lines.innerText()).replace(/\u00a0/g, ' ')));
+  await shot('prune-preview');
+  assert.equal(existsSync(out), false, 'nothing is written by looking');
+  await toast(page, /Prune tiny-gpt2 to 50 %\?/).first().locator('.monaco-button', { hasText: /^Prune/ }).first().click();
   await until(() => existsSync(path.join(out, 'model.safetensors')), 60_000);
   await toast(page, /Pruned|pruned|done/).first().waitFor({ timeout: 30_000 });
   await shot('pruned');
@@ -142,8 +151,11 @@ step('a sweep runs from the palette to its curves', async () => {
   await runCommand(page, 'Winnow: Run Sweep');
   await pickCheckpoint();
   await pick(page, 'sample');
-  const levels = page.locator('.quick-input-widget:visible');
-  await levels.locator('.quick-input-list .monaco-list-row').first().waitFor();
+  const rowWith = (text) => page.locator('.quick-input-widget:visible .quick-input-list .monaco-list-row', { hasText: text }).first();
+  await rowWith('Magnitude').waitFor(); // every method of the catalog; the first is ticked
+  await shot('sweep-methods');
+  await page.keyboard.press('Enter');
+  await rowWith('90 %').waitFor();
   await shot('sweep-levels');
   await page.keyboard.press('Enter');
   const view = webview(page);

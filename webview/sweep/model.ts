@@ -18,7 +18,7 @@ export const benchmarkName = (id: string): string => (id.startsWith('text:') ? i
 /** "magnitude, global", "sparsegpt, 2:4". */
 export function methodName(cell: SweepCellJson): string {
   if (isBaseline(cell)) return 'dense';
-  return cell.pattern === 'unstructured' ? `${cell.method}, ${cell.scope}` : `${cell.method}, ${cell.pattern}`;
+  return [cell.method, cell.pattern === 'unstructured' ? cell.scope : cell.pattern, ...cell.options].join(', ');
 }
 
 /** Groups cells into topics; within one, a series a method, each starting at the baseline. */

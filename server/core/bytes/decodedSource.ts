@@ -1,11 +1,15 @@
 import type { EncodedBytes, EncodingStep } from '../tensor/encoding';
 import type { TensorInfo } from '../tensor/tensorInfo';
 import type { ByteSource, IoMode } from './byteSource';
+import { blockMeans } from './decoders/blockMeans';
+import { bitmasked } from './decoders/bitmask';
 import { ggml } from './decoders/ggml';
 import { inflated, spillKey } from './decoders/inflated';
 import { masked } from './decoders/masked';
 import { packed } from './decoders/packed';
 import { protobufField } from './decoders/protobuf';
+import { selected } from './decoders/selected';
+import { scored } from './decoders/score';
 import { sliced } from './decoders/sliced';
 import { strided } from './decoders/strided';
 import { affine, signsFlipped, swapped } from './decoders/itemwise';
@@ -56,9 +60,16 @@ function apply(step: EncodingStep, source: ByteSource, raw: ByteSource, file: Fi
       const { mask } = step;
       return masked(source, mask.steps.reduce((inner, one) => apply(one, inner, raw, file, mask), sliced(raw, mask.from, mask.to)), step);
     }
+    case 'bitmask': {
+      const { bits, offsets } = step;
+      return bitmasked(source, sliced(raw, bits.from, bits.to), offsets && sliced(raw, offsets.from, offsets.to), step);
+    }
     case 'ggml': return ggml(source, step);
     case 'protobuf': return protobufField(source, step);
     case 'packed': return packed(source, step);
+    case 'select': return selected(source, step);
+    case 'score': return scored(source, step);
+    case 'blockMeans': return blockMeans(source, step);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Problem } from '../errors';
+import type { Packing } from './compressed/pieces';
 import type { TensorInfo } from '../tensor/tensorInfo';
 
 /** One file that holds weights. */
@@ -47,6 +48,8 @@ export interface Checkpoint {
   /** Remarks that do not stop anyone (stray copies, lying totals, gaps...). */
   readonly problems: readonly Problem[];
   readonly opaque?: readonly OpaqueEntry[];
+  /** Weights are stored as bits and kept values (compressed-tensors), or beside their masks; a copy is another file. Missing where they are not. */
+  readonly packing?: Packing | 'torch-masks';
 }
 
 /** A tokenizer as tokenizer.json and tokenizer_config.json would say it. */
@@ -94,6 +97,8 @@ export interface Format {
   readonly inPlace?: true;
   /** True when pruning writes this format. */
   readonly writable: boolean;
+  /** The weight files bring config and tokenizer themselves: they need no model folder, and parts name each other. */
+  readonly selfContained?: true;
   /** What the format's own metadata make of all the files together: a config, names, layouts. Called once, at the end of opening. */
   readonly interpret?: (checkpoint: Checkpoint) => Checkpoint;
   /** The tokenizer that the files themselves hold; null where they hold none. Wins over the folder's. */

@@ -14,6 +14,7 @@ export const gguf: Format = {
   sniff: (head) => head.length >= 4 && head[0] === 0x47 && head[1] === 0x47 && head[2] === 0x55 && head[3] === 0x46,
   readHeader: readGgufHeader,
   writable: false,
+  selfContained: true,
   interpret: interpretGguf,
   readTokenizer: readGgufTokenizer,
   sidecars: ggufSidecars,

@@ -1,8 +1,8 @@
 import { cannotOpen } from '../bytes/openSource';
 import { CheckpointError, type Problem } from '../errors';
-import { dtypes } from '../tensor/dtype';
 import type { FileHeader, Format, OpaqueEntry } from './contract';
 import { readExactly, withFile } from './fileHead';
+import { foldMasks } from './foldMasks';
 import { listNames, shownName } from './names';
 import { readStreamContents, readZipContents, type Contents } from './pytorch/containers';
 import { PickleError } from './pytorch/pickle';
@@ -66,33 +66,16 @@ function headerOf(contents: Contents, path: string, byteLength: number): FileHea
     if ('tensor' in placed) tensors.set(name, placed.tensor);
     else opaque.push({ name, kind: placed.shown.kind, shape: [...tensor.shape], detail: placed.shown.detail, section: 'model' });
   }
-  const folded = foldMasks(tensors);
+  const { tensors: weights, folded } = foldMasks([...tensors.values()]);
   // The rest is shown by its shape; its bytes are not looked at.
   for (const { name, tensor, section } of state.others) {
     opaque.push({ name, kind: tensor.special?.kind ?? 'tensor', shape: [...tensor.shape], detail: tensor.special?.detail ?? (tensor.dtype ?? tensor.storage?.type.replace(/Storage$/, '') ?? '').slice(0, 60), section });
   }
   opaque.push(...state.objects);
-  if (tensors.size === 0 && opaque.every((entry) => entry.shape === undefined)) {
+  if (weights.length === 0 && opaque.every((entry) => entry.shape === undefined)) {
     throw new CheckpointError('no-tensors', { file: path }, contents.unknown.size > 0 ? `only ${listNames([...contents.unknown.keys()])}` : 'the pickle has none');
   }
-  return { tensors: [...tensors.values()], metadata: null, dataFrom: contents.dataFrom, problems: remarks(path, state, opaque, folded, contents), opaque };
-}
-
-/** `x_orig` and `x_mask`, as torch.nn.utils.prune leaves them, are the weight x under its mask. */
-function foldMasks(tensors: Map<string, Tensor>): string[] {
-  const folded: string[] = [];
-  for (const [name, original] of [...tensors]) {
-    if (!name.endsWith('_orig')) continue;
-    const whole = name.slice(0, -'_orig'.length), mask = tensors.get(`${whole}_mask`);
-    if (!mask || tensors.has(whole) || mask.shape.join() !== original.shape.join()) continue;
-    const itemBytes = dtypes[original.dtype].bits / 8;
-    const step = { kind: 'masked', itemBytes, mask: { from: mask.from, to: mask.to, steps: mask.encoding ?? [], itemBytes: dtypes[mask.dtype].bits / 8 } } as const;
-    tensors.delete(name);
-    tensors.delete(`${whole}_mask`);
-    tensors.set(whole, { ...original, name: whole, encoding: [...(original.encoding ?? []), step] });
-    folded.push(whole);
-  }
-  return folded;
+  return { tensors: weights, metadata: null, dataFrom: contents.dataFrom, problems: remarks(path, state, opaque, folded, contents), opaque };
 }
 
 function remarks(path: string, state: FoundState, opaque: readonly OpaqueEntry[], folded: readonly string[], contents: Contents): Problem[] {

@@ -1,6 +1,8 @@
 import { cannotOpen } from '../bytes/openSource';
 import { CheckpointError, type Problem } from '../errors';
 import type { FileHeader, Format } from './contract';
+import { denseConfig, interpretCompressed } from './compressed/interpret';
+import { interpretMasks } from './foldMasks';
 import { readExactly, withFile } from './fileHead';
 import { listNames, shownName } from './names';
 import { isJsonObject, JsonError, JsonTooLarge, parseStrictJson, type JsonObject } from './strictJson';
@@ -18,6 +20,8 @@ export const safetensors: Format = {
   indexSuffix: '.safetensors.index.json',
   folderNames: ['model.safetensors', 'model.safetensors.index.json'],
   writable: true,
+  interpret: (checkpoint) => interpretMasks(interpretCompressed(checkpoint)),
+  sidecars: denseConfig,
 
   sniff(head, byteLength) {
     if (head.length < 9) return false;

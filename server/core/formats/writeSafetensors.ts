@@ -2,6 +2,7 @@ import { openSource } from '../bytes/openSource';
 import { CheckpointError } from '../errors';
 import { dtypeBytes, dtypes, type DType } from '../tensor/dtype';
 import type { Checkpoint } from './contract';
+import { isRewritten } from './written';
 import { formatOf } from './registry';
 import { MAX_HEADER_BYTES } from './safetensors';
 
@@ -75,7 +76,7 @@ export function layOutLike(checkpoint: Checkpoint, number: number, leftOut: Read
   if (formatOf(checkpoint.format).inPlace) {
     return { head: new Uint8Array(0), dataFrom: 0, byteLength: file.byteLength, places: new Map(tensors.map(({ name, from, to }) => [name, { from, to }])), inPlace: true };
   }
-  if (checkpoint.format !== 'safetensors') return layOutFile(aligned(tensors.filter(({ name }) => !leftOut.has(name))), { format: 'pt', ...file.metadata, ...namesLeftOut(tensors, leftOut) }, file.path);
+  if (isRewritten(checkpoint)) return layOutFile(aligned(tensors.filter(({ name }) => !leftOut.has(name))), { format: 'pt', ...file.metadata, ...namesLeftOut(tensors, leftOut) }, file.path);
   const held = tensors.reduce((sum, tensor) => sum + tensor.to - tensor.from, 0);
   const sound = held === file.byteLength - file.dataFrom
     && !checkpoint.problems.some((problem) => problem.where.file === file.path && (UNFIT.has(problem.code) || problem.code === 'stray-copy'));

@@ -9,13 +9,13 @@ import { safetensors } from './safetensors';
  */
 export type WrittenAs = 'own' | 'safetensors';
 
-export const isRewritten = (source: Pick<Checkpoint, 'format'>, as: WrittenAs = 'own'): boolean => !formatOf(source.format).writable || (as === 'safetensors' && source.format !== safetensors.id);
+export const isRewritten = (source: Pick<Checkpoint, 'format' | 'packing'>, as: WrittenAs = 'own'): boolean => source.packing !== undefined || !formatOf(source.format).writable || (as === 'safetensors' && source.format !== safetensors.id);
 
 /** With the dot, lower case: what a written file may end in. */
-export const writtenExtensions = (source: Pick<Checkpoint, 'format'>, as: WrittenAs = 'own'): readonly string[] => (isRewritten(source, as) ? safetensors : formatOf(source.format)).extensions;
+export const writtenExtensions = (source: Pick<Checkpoint, 'format' | 'packing'>, as: WrittenAs = 'own'): readonly string[] => (isRewritten(source, as) ? safetensors : formatOf(source.format)).extensions;
 
 /** The file name that loaders look for in a model folder. */
-export const writtenFolderName = (source: Pick<Checkpoint, 'format'>, as: WrittenAs = 'own'): string => (isRewritten(source, as) ? safetensors : formatOf(source.format)).folderNames[0];
+export const writtenFolderName = (source: Pick<Checkpoint, 'format' | 'packing'>, as: WrittenAs = 'own'): string => (isRewritten(source, as) ? safetensors : formatOf(source.format)).folderNames[0];
 
 /** The source files whose tensors go into each written file: one each, or all into one where the parts are no shards. */
 export const writtenParts = (source: Checkpoint, as: WrittenAs = 'own'): readonly (readonly number[])[] =>

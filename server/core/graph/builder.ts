@@ -43,16 +43,46 @@ function valueInfo(name: string, type: ElementType, dims: readonly (number | str
  */
 export const rootOf = (realPath: string): string => path.parse(realPath).root;
 
+/** One field of a GraphProto, as bytes: a node or an initialiser with what it reads and makes, or an input or output of the graph. */
+interface Part {
+  readonly bytes: Uint8Array;
+  readonly reads: readonly Value[];
+  readonly makes: readonly Value[];
+}
+
+/** What a slice of a graph is made of. */
+export interface SliceRequest {
+  /** Values that are fed instead of computed: F32 of two axes. They become inputs under their own names. */
+  readonly inputs: readonly Value[];
+  /** Outputs by name, with the value and the type of each. */
+  readonly outputs: readonly { readonly name: string; readonly value: Value; readonly type: ElementType }[];
+  /** Bytes that weights are read from instead, by name. */
+  readonly overlay?: ReadonlyMap<string, WeightReference>;
+}
+
+/** A part of a graph that is a graph of its own. */
+export interface GraphSlice {
+  /** The serialised ModelProto. */
+  readonly bytes: Uint8Array;
+  /** Inputs that it really has: those of the whole graph and those of the request that the outputs need. */
+  readonly inputs: readonly string[];
+  /** Bytes of all weights in it, as stored. */
+  readonly weightBytes: number;
+}
+
 /** Assembles an ONNX model, node by node. Values are named; weights are external data, never copied into the bytes. */
 export class GraphBuilder {
-  private readonly early = new ProtoWriter();
-  private readonly graph = new ProtoWriter();
-  private readonly inputs = new ProtoWriter();
+  private readonly early: Part[] = [];
+  private readonly late: Part[] = [];
+  private readonly ports: Part[] = [];
+  private readonly weights = new Map<Value, { readonly type: ElementType; readonly shape: readonly number[]; readonly reference: WeightReference }>();
   private readonly constants = new Map<string, Value>();
   private count = 0;
   private isEarly = false;
   /** What the external locations are relative to; null before the first one. */
   root: string | null = null;
+  /** Places between blocks, in the order of computation: the values that cross each. */
+  readonly boundaries: (readonly Value[])[] = [];
 
   /** @param prefix of all names that are made here, for nodes that go into a graph with names of its own */
   constructor(private readonly name: string, private readonly prefix = '') {}
@@ -81,7 +111,7 @@ export class GraphBuilder {
     node.string(3, outputs[0]).string(4, type);
     for (const [key, value] of Object.entries(attributes)) node.message(5, attribute(key, value));
     if (domain) node.string(7, domain);
-    (this.isEarly ? this.early : this.graph).message(1, node);
+    (this.isEarly ? this.early : this.late).push({ bytes: field(1, node), reads: inputs.filter((input) => input !== ''), makes: outputs });
   }
 
   /**
@@ -103,7 +133,7 @@ export class GraphBuilder {
     const known = key === null ? undefined : this.constants.get(key);
     if (known !== undefined) return known;
     const name = this.fresh('constant');
-    this.graph.message(5, new ProtoWriter().ints(1, shape).int(2, elementTypes[type]).string(8, name).bytes(9, raw));
+    this.late.push({ bytes: field(5, new ProtoWriter().ints(1, shape).int(2, elementTypes[type]).string(8, name).bytes(9, raw)), reads: [], makes: [name] });
     if (key !== null) this.constants.set(key, name);
     return name;
   }
@@ -127,15 +157,20 @@ export class GraphBuilder {
 
   /** A weight by reference: its bytes stay where they are on disk. */
   external(name: string, type: ElementType, shape: readonly number[], reference: WeightReference): Value {
-    const root = rootOf(reference.realPath);
+    this.weights.set(name, { type, shape, reference });
+    this.late.push({ bytes: this.initialiser(name, reference), reads: [], makes: [name] });
+    return name;
+  }
+
+  private initialiser(name: string, reference: WeightReference): Uint8Array {
+    const { type, shape } = this.weights.get(name)!, root = rootOf(reference.realPath);
     this.root ??= root;
     if (root !== this.root) throw new CheckpointError('runtime-failed', { file: reference.realPath }, `weights lie on two drives, ${this.root} and ${root}`);
     const location = path.relative(root, reference.realPath).split(path.sep).join('/');
     const tensor = new ProtoWriter().ints(1, shape).int(2, elementTypes[type]).string(8, name);
     const entries = { location, offset: String(reference.from), length: String(reference.byteLength) };
     for (const [key, value] of Object.entries(entries)) tensor.message(13, new ProtoWriter().string(1, key).string(2, value));
-    this.graph.message(5, tensor.int(14, 1));
-    return name;
+    return field(5, tensor.int(14, 1));
   }
 
   /** Gives `value` a second name, which other nodes know it by. */
@@ -151,29 +186,88 @@ export class GraphBuilder {
     return this.op('Reshape', [value, this.ints64(shape)]);
   }
 
+  /**
+   * Marks a place between two blocks. `crossing`: all that later nodes need of earlier ones, (rows, width) F32 each, besides what
+   * follows from the graph's inputs and the weights alone.
+   */
+  boundary(...crossing: readonly Value[]): void {
+    this.boundaries.push(crossing);
+  }
+
   /** A graph input; text dimensions are free. */
   input(name: string, type: ElementType, dims: readonly (number | string)[]): Value {
-    this.inputs.message(11, valueInfo(name, type, dims));
+    this.ports.push({ bytes: field(11, valueInfo(name, type, dims)), reads: [], makes: [name] });
     return name;
   }
 
   /** Gives `value` the name of a graph output. */
   output(name: string, value: Value, type: ElementType, dims: readonly (number | string)[]): void {
     this.alias(name, value);
-    this.inputs.message(12, valueInfo(name, type, dims));
+    this.ports.push({ bytes: field(12, valueInfo(name, type, dims)), reads: [name], makes: [] });
   }
 
   /** The fields of a GraphProto that were added: those of `first` ahead, then the others. */
   fragment(): { readonly early: Uint8Array; readonly late: Uint8Array } {
-    return { early: this.early.finish(), late: concatBytes([this.graph.finish(), this.inputs.finish()]) };
+    return { early: joined(this.early), late: joined([...this.late, ...this.ports]) };
   }
 
   /** The serialised ModelProto. */
   finish(): Uint8Array {
-    const graph = new ProtoWriter().string(2, this.name), { early, late } = this.fragment();
-    const body = concatBytes([graph.finish(), early, late]);
+    const { early, late } = this.fragment();
+    return this.model(concatBytes([early, late]));
+  }
+
+  /**
+   * What leads from some values to others, as a graph of its own: of the nodes, weights and inputs only what the outputs
+   * need, in the order that they have here. The graph itself is as it was.
+   */
+  slice(request: SliceRequest): GraphSlice {
+    const needed = this.reach(request.outputs.map(({ value }) => value), request.inputs);
+    const isNeeded = (part: Part): boolean => part.makes.some((value) => needed.has(value));
+    const fed = new Set(request.inputs);
+    const kept = [...this.early, ...this.late].filter((part) => isNeeded(part) && !part.makes.some((value) => fed.has(value)));
+    let weightBytes = 0;
+    const bodies = kept.map(({ bytes, makes: [name] }) => {
+      const weight = this.weights.get(name);
+      if (weight === undefined) return bytes;
+      weightBytes += weight.reference.byteLength;
+      const other = request.overlay?.get(name);
+      return other === undefined ? bytes : this.initialiser(name, other);
+    });
+    const inputs = this.ports.filter(isNeeded);
+    const cuts = request.inputs.filter((name) => needed.has(name));
+    const ends = request.outputs.flatMap(({ name, value, type }) => [
+      field(1, new ProtoWriter().string(1, value).string(2, name).string(3, name).string(4, 'Identity')),
+      field(12, new ProtoWriter().string(1, name).message(2, new ProtoWriter().message(1, new ProtoWriter().int(1, elementTypes[type])))),
+    ]);
+    return {
+      bytes: this.model(concatBytes([...bodies, ...inputs.map(({ bytes }) => bytes), ...cuts.map((name) => field(11, valueInfo(name, 'F32', [`${name} rows`, `${name} width`]))), ...ends])),
+      inputs: [...inputs.flatMap(({ makes }) => makes), ...cuts], weightBytes,
+    };
+  }
+
+  /** Every value that `ends` are made of, themselves included, not looking behind `starts`. */
+  reach(ends: readonly Value[], starts: readonly Value[]): ReadonlySet<Value> {
+    const makers = this.makers(), found = new Set<Value>(), open = [...ends], stops = new Set(starts);
+    for (let value = open.pop(); value !== undefined; value = open.pop()) {
+      if (found.has(value)) continue;
+      found.add(value);
+      if (!stops.has(value)) open.push(...(makers.get(value)?.reads ?? []));
+    }
+    return found;
+  }
+
+  private makers(): ReadonlyMap<Value, Part> {
+    return new Map([...this.early, ...this.late].flatMap((part) => part.makes.map((value) => [value, part] as const)));
+  }
+
+  private model(fields: Uint8Array): Uint8Array {
+    const body = concatBytes([new ProtoWriter().string(2, this.name).finish(), fields]);
     const opset = new ProtoWriter().string(1, '').int(2, OPSET);
     const contrib = new ProtoWriter().string(1, MICROSOFT).int(2, 1);
     return new ProtoWriter().int(1, IR_VERSION).string(2, 'winnow').bytes(7, body).message(8, opset).message(8, contrib).finish();
   }
 }
+
+const field = (number: number, message: ProtoWriter): Uint8Array => new ProtoWriter().message(number, message).finish();
+const joined = (parts: readonly Part[]): Uint8Array => concatBytes(parts.map(({ bytes }) => bytes));

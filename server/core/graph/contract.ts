@@ -1,3 +1,5 @@
+import type { GraphBuilder, Value } from './builder';
+
 /** Bytes of one weight on disk; what an ONNX initializer with external data points at. */
 export interface WeightReference {
   /** Real path (links resolved). ONNX Runtime refuses links that leave the folder. */
@@ -68,4 +70,18 @@ export interface ModelGraph {
   readonly vocabSize: number;
   /** True when the graph has the input `encoder_ids`. */
   readonly takesEncoder?: boolean;
+  /** How to run it block by block; missing where the blocks are not known (a graph out of an ONNX file). */
+  readonly pieces?: GraphPieces;
+}
+
+/** One product of a matrix: (rows, in) goes in, (rows, out) comes out. */
+export interface Tap { readonly input: Value; readonly output: Value }
+
+/** A graph that can be cut where its blocks meet. */
+export interface GraphPieces {
+  readonly builder: GraphBuilder;
+  /** Before the first block, between blocks, after the last: the values that cross, (rows, width) F32. */
+  readonly boundaries: readonly (readonly Value[])[];
+  /** The products of every matrix, by stored name. */
+  readonly taps: ReadonlyMap<string, readonly Tap[]>;
 }

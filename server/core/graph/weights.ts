@@ -2,7 +2,7 @@ import { CheckpointError } from '../errors';
 import type { Checkpoint } from '../formats/contract';
 import { valueBytes, type TensorInfo } from '../tensor/tensorInfo';
 import type { ElementType, GraphBuilder, Value } from './builder';
-import type { GraphOptions, WeightReference } from './contract';
+import type { GraphOptions, ModelGraph, Tap, WeightReference } from './contract';
 
 const widened: Partial<Record<TensorInfo['dtype'], ElementType>> = { F32: 'F32', F16: 'F16', BF16: 'BF16', F64: 'F64' };
 
@@ -18,6 +18,8 @@ export class Weights {
   private readonly raw = new Map<string, Value>();
   private readonly whole = new Map<string, Value>();
   private readonly maskable: ReadonlySet<string>;
+  /** What each matrix is multiplied with: (rows, in) and (rows, out) of every product, by stored name. */
+  readonly taps = new Map<string, Tap[]>();
   /** Names of the threshold inputs, in the order of `options.maskable`. */
   readonly thresholdInputs: readonly string[];
   /** Bytes of everything referenced so far, as stored. */
@@ -104,6 +106,16 @@ export class Weights {
   linear(x: Value, name: string, bias: string | null, size: { readonly in: number; readonly out: number }, orientation: 'out-in' | 'in-out'): Value {
     const weight = this.f32(name, orientation === 'out-in' ? [size.out, size.in] : [size.in, size.out]);
     const inputs = bias === null ? [x, weight] : [x, weight, this.f32(bias, [size.out])];
-    return this.builder.op('Gemm', inputs, orientation === 'out-in' ? { transB: { i: 1 } } : {});
+    const product = this.builder.op('Gemm', inputs, orientation === 'out-in' ? { transB: { i: 1 } } : {});
+    this.taps.set(name, [...this.taps.get(name) ?? [], { input: x, output: product }]);
+    return product;
   }
+}
+
+/** What a builder of a family answers, once its outputs are there. */
+export function modelGraph(g: GraphBuilder, weights: Weights, rest: Pick<ModelGraph, 'activationBytesPerToken' | 'vocabSize' | 'portableBytes' | 'takesEncoder'>): ModelGraph {
+  return {
+    bytes: g.finish(), root: g.root ?? '/', thresholdInputs: weights.thresholdInputs, weightBytes: weights.weightBytes, foldedBytes: weights.foldedBytes, ...rest,
+    pieces: { builder: g, boundaries: g.boundaries, taps: weights.taps },
+  };
 }

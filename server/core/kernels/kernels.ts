@@ -20,6 +20,10 @@ interface Exports {
   groups32(ptr: number, count: number, step: number, of: number, stride: number, drop: number, infinity: number): void;
   smallest16(ptr: number, n: number, stride: number, wanted: number, infinity: number): void;
   smallest32(ptr: number, n: number, stride: number, wanted: number, infinity: number): void;
+  cholesky(a: number, n: number, least: number): void;
+  invertLower(l: number, out: number, n: number): void;
+  applyLower(t: number, n: number, x: number, width: number): void;
+  sweep(w: number, e: number, mask: number, u: number, divisors: number, n: number, width: number, of: number, drop: number): void;
 }
 
 /** Longest N:M group of the kernels. */
@@ -144,6 +148,35 @@ export class Kernels {
     const ptr = this.check(first, (n - 1) * stride + 1, dtype === 'F32' ? 4 : 2);
     this.wasm[dtype === 'F32' ? 'smallest32' : 'smallest16'](ptr, n, stride, Math.min(wanted, n), infinityBits[dtype]);
     return this.result[0];
+  }
+
+  /**
+   * The symmetric F64 matrix (n, n) at `first` becomes its lower Cholesky factor.
+   *
+   * @param least a pivot up to this is none
+   * @returns -1, or the column without a pivot, where it stopped
+   */
+  cholesky(first: number, n: number, least: number): number {
+    this.wasm.cholesky(this.check(first, n * n, 8), n, least);
+    return this.result[0];
+  }
+
+  /** Writes the inverse of the lower triangle (n, n) at `first`, F64, at `out`. */
+  invertLower(first: number, out: number, n: number): void {
+    this.wasm.invertLower(this.check(first, n * n, 8), this.check(out, n * n, 8), n);
+  }
+
+  /** x (n, width) at `x`, width even, becomes t x, with the lower triangle t (n, n) at `first`; F64. */
+  applyLower(first: number, n: number, x: number, width: number): void {
+    if (width % 2 !== 0) throw new RangeError(`odd width ${width}`);
+    this.wasm.applyLower(this.check(first, n * n, 8), n, this.check(x, n * width, 8), width);
+  }
+
+  /** SparseGPT's sweep over one block, see `assembly/dense.ts`; offsets of w, e, u and divisors in F64, of the mask in bytes. */
+  sweep(places: { readonly w: number; readonly e: number; readonly mask: number; readonly u: number; readonly divisors: number }, n: number, width: number, groups: { readonly of: number; readonly drop: number }): void {
+    if (width % 2 !== 0 || groups.drop > groups.of) throw new RangeError(`width ${width}, ${groups.drop} of ${groups.of} dropped`);
+    const w = this.check(places.w, n * width, 8), e = this.check(places.e, n * width, 8), u = this.check(places.u, n * n, 8);
+    this.wasm.sweep(w, e, this.check(places.mask, n * width, 1), u, this.check(places.divisors, n, 8), n, width, groups.of, groups.drop);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Architecture, Role, TensorRole } from './contract';
+import type { Architecture, Role, StructureKeys, TensorRole } from './contract';
 import { contextFrom } from './config';
 import { roleByName } from './fallback';
 import { buildBertGraph } from './bertGraph';
@@ -57,6 +57,9 @@ export function bertRole(name: string, shape: readonly number[]): TensorRole {
 
 const named = (prefix: string, rest: string) => (names: ReadonlySet<string>): boolean => names.has(`${prefix}embeddings.word_embeddings.weight`) && names.has(`${prefix}${rest}`);
 
+/** A head's width follows from the model's: blocks and inner widths alone can change. */
+export const bertStructure: StructureKeys = { layers: 'num_hidden_layers', inner: 'intermediate_size', heads: null };
+
 /** BERT. */
 export const bert: Architecture = {
   id: 'bert',
@@ -67,6 +70,7 @@ export const bert: Architecture = {
   role: bertRole,
   tied: () => [['bert.embeddings.word_embeddings.weight', 'cls.predictions.decoder.weight'], ['cls.predictions.bias', 'cls.predictions.decoder.bias']],
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], 512),
+  structure: bertStructure,
   buildGraph: (checkpoint, options) => buildBertGraph('bert', checkpoint, options),
 };
 
@@ -81,6 +85,7 @@ export const roberta: Architecture = {
   tied: () => [['roberta.embeddings.word_embeddings.weight', 'lm_head.decoder.weight'], ['lm_head.bias', 'lm_head.decoder.bias']],
   // Positions begin after the padding id.
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], 514) - (typeof config.pad_token_id === 'number' ? config.pad_token_id : 1) - 1,
+  structure: bertStructure,
   buildGraph: (checkpoint, options) => buildBertGraph('roberta', checkpoint, options),
 };
 

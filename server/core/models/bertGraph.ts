@@ -7,7 +7,7 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
-import { Weights } from '../graph/weights';
+import { Weights, modelGraph } from '../graph/weights';
 import { ConfigReader } from './graphConfig';
 import { findMaskedHead, layerNorm, maskedHead } from './maskedHead';
 import type { HeadNames } from './maskedHead';
@@ -105,24 +105,23 @@ export function buildBertGraph(id: BertFamily, checkpoint: Checkpoint, options: 
     const up = activations[c.activation](g, linear(seen, block.up, c.width, c.inner));
     return norm(g.op('Add', [linear(up, block.down, c.inner, c.width), seen]), block.norm);
   };
+  const groupOf = (layer: number): number => Math.floor(layer / (c.layers / c.groups));
   for (let layer = 0; layer < c.layers; layer++) {
     const at = `${prefix}encoder.`;
+    // Layers that share their weights are one block.
+    if (layer === 0 || groupOf(layer) !== groupOf(layer - 1)) g.boundary(hidden);
     if (!isAlbert) hidden = run(hidden, bertBlock(`${at}layer.${layer}`));
-    else for (let inner = 0; inner < c.innerGroups; inner++) hidden = run(hidden, albertBlock(`${at}albert_layer_groups.${Math.floor(layer / (c.layers / c.groups))}.albert_layers.${inner}`));
+    else for (let inner = 0; inner < c.innerGroups; inner++) hidden = run(hidden, albertBlock(`${at}albert_layer_groups.${groupOf(layer)}.albert_layers.${inner}`));
   }
+  g.boundary(hidden);
 
   const head = maskedHead(g, checkpoint, weights, headNames, table, { ...c, activation: family.headActivation ?? c.activation });
   lossOutputs(g, inputs, hidden, head, c, options);
-  return {
-    bytes: g.finish(),
+  return modelGraph(g, weights, {
     ...(!plain && { portableBytes: () => buildBertGraph(id, checkpoint, { ...options, plainAttention: true }).bytes }),
-    root: g.root ?? '/',
-    thresholdInputs: weights.thresholdInputs,
-    weightBytes: weights.weightBytes,
-    foldedBytes: weights.foldedBytes,
     activationBytesPerToken: activationBytesPerToken({ ...c, context: options.context, plainAttention: plain }),
     vocabSize: c.vocab,
-  };
+  });
 }
 
 /** (length), or (batch, length) where padding is counted around. */

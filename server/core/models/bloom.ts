@@ -23,6 +23,7 @@ export const bloom: Architecture = {
   }),
   tied: (config) => (isTied(config, true) ? [['transformer.word_embeddings.weight', 'lm_head.weight'], ['word_embeddings.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['seq_length'], TRAINED_CONTEXT),
+  structure: { layers: 'n_layer', inner: null, heads: null },
   buildGraph: (checkpoint, options) => buildClassicGraph((has) => readBloom(ConfigReader.of(checkpoint), has), checkpoint, options),
 };
 

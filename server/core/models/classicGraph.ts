@@ -8,7 +8,7 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
-import { Weights } from '../graph/weights';
+import { Weights, modelGraph } from '../graph/weights';
 import { layerNorm } from './maskedHead';
 import { ropeTables } from './rope';
 import type { Rope } from './rope';
@@ -102,6 +102,7 @@ export function buildClassicGraph(read: (has: (name: string) => boolean) => Clas
     hidden = g.reshape(add(g.op('Reshape', [hidden, dims]), weights.rows(`${name}.weight`, [rows, c.width], at)), [-1, c.width]);
   }
   for (let layer = 0; layer < c.layers; layer++) {
+    g.boundary(hidden);
     const block = c.block(layer);
     if (c.residual === 'post') {
       hidden = norm(add(hidden, mix(hidden, block)), block.attentionNorm);
@@ -116,6 +117,7 @@ export function buildClassicGraph(read: (has: (name: string) => boolean) => Clas
     const after = add(c.residualOfNorm ? normed : hidden, mixed), normedAfter = norm(after, block.mlpNorm ?? block.attentionNorm);
     hidden = add(c.residualOfNorm ? normedAfter : after, mlp(normedAfter, block));
   }
+  g.boundary(hidden);
 
   const head = (rows: Value): Value => {
     const normed = c.finalNorm ? norm(rows, c.finalNorm) : rows;
@@ -123,16 +125,11 @@ export function buildClassicGraph(read: (has: (name: string) => boolean) => Clas
     return weights.linear(narrowed, tables.head, c.headBias ? `${c.head}.bias` : null, { in: c.embeddingWidth, out: c.vocab }, 'out-in');
   };
   lossOutputs(g, inputs, hidden, head, c, options);
-  return {
-    bytes: g.finish(),
+  return modelGraph(g, weights, {
     ...(!plain && { portableBytes: () => buildClassicGraph(read, checkpoint, { ...options, plainAttention: true }).bytes }),
-    root: g.root ?? '/',
-    thresholdInputs: weights.thresholdInputs,
-    weightBytes: weights.weightBytes,
-    foldedBytes: weights.foldedBytes,
     activationBytesPerToken: activationBytesPerToken({ ...c, context: options.context, plainAttention: plain || c.alibi !== null }),
     vocabSize: c.vocab,
-  };
+  });
 }
 
 /**

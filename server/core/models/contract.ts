@@ -34,6 +34,24 @@ export interface TensorRole {
   readonly orientation: 'out-in' | 'in-out' | null;
 }
 
+/** What config.json calls the counts of a family: what has to change when whole parts of the network are taken away. */
+export interface StructureKeys {
+  /** How many blocks there are: one key, or one for each stack. */
+  readonly layers: string | Readonly<Record<Stack, string>>;
+  /** Width inside the MLP; null where the configuration cannot say it. */
+  readonly inner: string | null;
+  /** Null where the family cannot have another number of heads at the same width. */
+  readonly heads: {
+    readonly heads: string;
+    /** Heads of keys and values, where they are fewer. */
+    readonly keyValueHeads?: string;
+    /** Width of a head, written down since it no longer follows from the model's width. */
+    readonly headDim: string;
+    /** False where transformers does not read `headDim`, so that only Winnow evaluates the result. */
+    readonly inTransformers: boolean;
+  } | null;
+}
+
 /** A family of models. Adding one is one new file and one line in `registry.ts`. */
 export interface Architecture {
   readonly id: string;
@@ -49,6 +67,8 @@ export interface Architecture {
   tied(config: Readonly<Record<string, unknown>>): readonly (readonly [string, string])[];
   /** Longest context the config allows. Throws `unsupported-config`. */
   maxContext(config: Readonly<Record<string, unknown>>): number;
+  /** Missing where whole parts cannot be taken away (blocks that are run several times, several kinds of blocks). */
+  readonly structure?: StructureKeys;
   /** How masked tokens are decoded, where the family knows more than one way; part of the setup of a result. */
   maskedDecoder?(checkpoint: Checkpoint): 'emd' | 'plain';
   /**

@@ -7,7 +7,7 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
-import { Weights } from '../graph/weights';
+import { Weights, modelGraph } from '../graph/weights';
 import { readDebertaConfig, relativeRows } from './debertaConfig';
 import { ConfigReader } from './graphConfig';
 import { findMaskedHead, layerNorm, maskedHead } from './maskedHead';
@@ -111,26 +111,24 @@ export function buildDebertaGraph(checkpoint: Checkpoint, options: GraphOptions)
   let hidden = embedded;
   const emd = decoder === 'emd';
   for (let layer = 0; layer < (emd ? c.layers - 1 : c.layers); layer++) {
+    g.boundary(hidden);
     hidden = run(layer, hidden);
     if (layer === 0 && c.conv) hidden = convolve(embedded, hidden, c.conv);
   }
   if (emd) {
+    g.boundary(hidden);
     const positions = rows('position', c.positions, range(g, length));
     const dims = g.op('Concat', [batch, length, g.ints64([c.width])], { axis: { i: 0 } });
     const asked = g.reshape(g.op('Add', [g.op('Reshape', [hidden, dims]), positions]), [-1, c.width]);
     hidden = run(c.layers - 1, hidden, run(c.layers - 1, hidden, asked));
   }
 
+  g.boundary(hidden);
   const shape = names === LEGACY ? c : { ...c, embedding: c.width };
   lossOutputs(g, inputs, hidden, maskedHead(g, checkpoint, weights, names, `${prefix}embeddings.word_embeddings.weight`, shape), c, options);
-  return {
-    bytes: g.finish(), root: g.root ?? '/',
-    ...(!options.plainAttention && { portableBytes: () => buildDebertaGraph(checkpoint, { ...options, plainAttention: true }).bytes }),
-    thresholdInputs: weights.thresholdInputs,
-    weightBytes: weights.weightBytes,
-    foldedBytes: weights.foldedBytes,
+  return modelGraph(g, weights, {
     // Three kinds of scores, and indices of eight bytes for two of them.
     activationBytesPerToken: 2 * activationBytesPerToken({ ...c, context: options.context + stored, plainAttention: true }),
     vocabSize: c.vocab,
-  };
+  });
 }

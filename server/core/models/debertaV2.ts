@@ -1,4 +1,4 @@
-import { bertRole } from './bert';
+import { bertRole, bertStructure } from './bert';
 import { contextFrom } from './config';
 import type { Architecture } from './contract';
 import { buildDebertaGraph, debertaDecoder } from './debertaGraph';
@@ -13,6 +13,7 @@ export const debertaV2: Architecture = {
   role: bertRole,
   tied: () => [['deberta.embeddings.word_embeddings.weight', 'cls.predictions.decoder.weight'], ['cls.predictions.bias', 'cls.predictions.decoder.bias']],
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], 512),
+  structure: bertStructure,
   maskedDecoder: debertaDecoder,
   buildGraph: buildDebertaGraph,
 };

@@ -24,6 +24,7 @@ export const gpt2: Architecture = {
   role,
   tied: (config) => (isTied(config, true) ? [['transformer.wte.weight', 'lm_head.weight'], ['wte.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['n_positions', 'n_ctx', 'max_position_embeddings'], 1024),
+  structure: { layers: 'n_layer', inner: 'n_inner', heads: { heads: 'n_head', headDim: 'head_dim', inTransformers: false } },
   buildGraph: buildGpt2Graph,
 };
 

@@ -7,7 +7,7 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
-import { Weights } from '../graph/weights';
+import { Weights, modelGraph } from '../graph/weights';
 import { ConfigReader } from './graphConfig';
 import { tiedTables } from './tiedTables';
 
@@ -15,10 +15,11 @@ import { tiedTables } from './tiedTables';
 function readConfig(config: ConfigReader) {
   const width = config.count('n_embd', 768);
   const heads = config.count('n_head', 12);
-  if (width % heads) config.refuse('n_head', `does not divide n_embd ${width}`);
+  if (width % heads && !config.has('head_dim')) config.refuse('n_head', `does not divide n_embd ${width}`);
   if (config.flag('add_cross_attention', false)) config.refuse('add_cross_attention', 'cross attention is not evaluated');
   return {
-    width, heads, headDim: width / heads,
+    // Not a key of transformers: `prune --method heads` writes it, since fewer heads are no longer as wide as the model together.
+    width, heads, headDim: config.count('head_dim', width / heads, 65536),
     layers: config.count('n_layer', 12, 4096),
     positions: config.count('n_positions', 1024),
     inner: config.count('n_inner', 4 * width),
@@ -57,26 +58,23 @@ export function buildGpt2Graph(checkpoint: Checkpoint, options: GraphOptions): M
   let hidden = g.reshape(g.op('Add', [tokens, positions]), [-1, c.width]);
 
   for (let layer = 0; layer < c.layers; layer++) {
+    g.boundary(hidden);
     const block = `${prefix}h.${layer}`;
     const scale = (c.scaleWeights ? 1 / Math.sqrt(c.headDim) : 1) / (c.scaleByLayer ? layer + 1 : 1);
-    const qkv = conv1d(norm(hidden, `${block}.ln_1`), `${block}.attn.c_attn`, c.width, 3 * c.width);
+    const qkv = conv1d(norm(hidden, `${block}.ln_1`), `${block}.attn.c_attn`, c.width, 3 * c.heads * c.headDim);
     const [q, k, v] = g.ops('Split', [qkv], 3, { axis: { i: 1 }, num_outputs: { i: 3 } });
     const mixed = attention(g, context, q, k, v, { heads: c.heads, kvHeads: c.heads, headDim: c.headDim, scale, slidingWindow: null });
-    hidden = g.op('Add', [hidden, conv1d(mixed, `${block}.attn.c_proj`, c.width, c.width)]);
+    hidden = g.op('Add', [hidden, conv1d(mixed, `${block}.attn.c_proj`, c.heads * c.headDim, c.width)]);
     const up = conv1d(norm(hidden, `${block}.ln_2`), `${block}.mlp.c_fc`, c.width, c.inner);
     hidden = g.op('Add', [hidden, conv1d(activations[c.activation](g, up), `${block}.mlp.c_proj`, c.inner, c.width)]);
   }
+  g.boundary(hidden);
 
   const head = (rows: Value): Value => weights.linear(norm(rows, `${prefix}ln_f`), tables.head, null, { in: c.width, out: c.vocab }, 'out-in');
   lossOutputs(g, inputs, hidden, head, c, options);
-  return {
-    bytes: g.finish(),
+  return modelGraph(g, weights, {
     ...(!options.plainAttention && { portableBytes: () => buildGpt2Graph(checkpoint, { ...options, plainAttention: true }).bytes }),
-    root: g.root ?? '/',
-    thresholdInputs: weights.thresholdInputs,
-    weightBytes: weights.weightBytes,
-    foldedBytes: weights.foldedBytes,
     activationBytesPerToken: activationBytesPerToken({ ...c, context: options.context, plainAttention: options.plainAttention ?? false }),
     vocabSize: c.vocab,
-  };
+  });
 }

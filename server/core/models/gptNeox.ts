@@ -21,6 +21,7 @@ export const gptNeox: Architecture = {
   }),
   tied: (config) => (isTied(config, false) ? [['gpt_neox.embed_in.weight', 'embed_out.weight'], ['gpt_neox.embed_in.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], 2048),
+  structure: { layers: 'num_hidden_layers', inner: 'intermediate_size', heads: null },
   buildGraph: (checkpoint, options) => buildClassicGraph((has) => readNeox(ConfigReader.of(checkpoint), has), checkpoint, options),
 };
 

@@ -21,6 +21,7 @@ export const gptj: Architecture = {
   }),
   tied: (config) => (isTied(config, false) ? [['transformer.wte.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['n_positions', 'max_position_embeddings'], 2048),
+  structure: { layers: 'n_layer', inner: 'n_inner', heads: null },
   buildGraph: (checkpoint, options) => buildClassicGraph((has) => readGptj(ConfigReader.of(checkpoint), has), checkpoint, options),
 };
 

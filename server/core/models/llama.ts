@@ -1,4 +1,4 @@
-import type { Architecture, Role, TensorRole } from './contract';
+import type { Architecture, Role, StructureKeys, TensorRole } from './contract';
 import { contextFrom, isTied } from './config';
 import { roleByName } from './fallback';
 import { buildLlamaGraph } from './llamaGraph';
@@ -16,6 +16,11 @@ const BLOCK: Readonly<Record<string, Role>> = {
 
 const NORMS = /^(input_layernorm|post_attention_layernorm|pre_feedforward_layernorm|post_feedforward_layernorm|self_attn\.q_norm|self_attn\.k_norm)\.weight$/;
 
+const STRUCTURE: StructureKeys = {
+  layers: 'num_hidden_layers', inner: 'intermediate_size',
+  heads: { heads: 'num_attention_heads', keyValueHeads: 'num_key_value_heads', headDim: 'head_dim', inTransformers: true },
+};
+
 /** What transformers assumes where a config is silent. */
 const DEFAULT_CONTEXT: ReadonlyMap<unknown, number> = new Map([['llama', 2048], ['mistral', 131_072], ['qwen2', 32_768], ['qwen3', 32_768], ['mixtral', 131_072], ['qwen2_moe', 32_768], ['qwen3_moe', 32_768], ['gemma', 8192], ['gemma2', 8192], ['gemma3_text', 131_072]]);
 
@@ -32,6 +37,7 @@ export const llama: Architecture = {
   role: llamaRole,
   tied: (config) => (isTied(config, false) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT.get(config.model_type) ?? 2048),
+  structure: STRUCTURE,
   buildGraph: buildLlamaGraph,
 };
 
@@ -46,6 +52,7 @@ export const gemma: Architecture = {
   role: llamaRole,
   tied: (config) => (isTied(config, true) ? [['model.embed_tokens.weight', 'lm_head.weight'], ['embed_tokens.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], DEFAULT_CONTEXT.get(config.model_type) ?? 8192),
+  structure: STRUCTURE,
   buildGraph: buildLlamaGraph,
 };
 

@@ -6,7 +6,7 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
-import { Weights } from '../graph/weights';
+import { Weights, modelGraph } from '../graph/weights';
 import { readLlamaConfig } from './llamaConfig';
 import type { LlamaConfig } from './llamaConfig';
 import { experts } from './moe';
@@ -42,6 +42,7 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
   const after = (x: Value, name: string): Value => (c.gemma?.fourNorms ? norm(x, name) : x);
   const beforeMlp = c.gemma?.fourNorms ? 'pre_feedforward_layernorm' : 'post_attention_layernorm';
   for (let layer = 0; layer < c.layers; layer++) {
+    g.boundary(hidden);
     const block = `${prefix}layers.${layer}`;
     const [qWidth, kvWidth] = [c.heads * c.headDim, c.kvHeads * c.headDim];
     const normed = norm(hidden, `${block}.input_layernorm`);
@@ -62,22 +63,18 @@ export function buildLlamaGraph(checkpoint: Checkpoint, options: GraphOptions): 
     const up = linear(normedMlp, `${block}.mlp.up_proj`, c.bias.mlp, c.width, c.inner);
     hidden = g.op('Add', [hidden, after(linear(g.op('Mul', [gate, up]), `${block}.mlp.down_proj`, c.bias.mlp, c.inner, c.width), `${block}.post_feedforward_layernorm`)]);
   }
+  g.boundary(hidden);
 
   const head = (rows: Value): Value => {
     const logits = weights.linear(norm(rows, `${prefix}norm`), tables.head, null, { in: c.width, out: c.vocab }, 'out-in');
     return c.gemma?.logitCap ? softcapped(g, logits, c.gemma.logitCap) : logits;
   };
   lossOutputs(g, inputs, hidden, head, c, options);
-  return {
-    bytes: g.finish(),
+  return modelGraph(g, weights, {
     ...(!options.plainAttention && { portableBytes: () => buildLlamaGraph(checkpoint, { ...options, plainAttention: true }).bytes }),
-    root: g.root ?? '/',
-    thresholdInputs: weights.thresholdInputs,
-    weightBytes: weights.weightBytes,
-    foldedBytes: weights.foldedBytes,
     activationBytesPerToken: activationBytesPerToken({ ...c, inner: 2 * Math.max(c.inner, c.moe ? c.moe.perToken * c.moe.inner + (c.moe.shared ?? 0) : 0), width: Math.max(c.width, c.heads * c.headDim), context: options.context, plainAttention: options.plainAttention ?? false }),
     vocabSize: c.vocab,
-  };
+  });
 }
 
 /** A window as long as the context or longer hides nothing. */

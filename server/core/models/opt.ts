@@ -24,6 +24,7 @@ export const opt: Architecture = {
   }),
   tied: (config) => (isTied(config, true) ? [['model.decoder.embed_tokens.weight', 'lm_head.weight'], ['decoder.embed_tokens.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], 2048),
+  structure: { layers: 'num_hidden_layers', inner: 'ffn_dim', heads: null },
   buildGraph: (checkpoint, options) => buildClassicGraph((has) => readOpt(ConfigReader.of(checkpoint), has), checkpoint, options),
 };
 

@@ -21,6 +21,7 @@ export const phi: Architecture = {
   }),
   tied: (config) => (isTied(config, false) ? [['model.embed_tokens.weight', 'lm_head.weight']] : []),
   maxContext: (config) => contextFrom(config, ['max_position_embeddings'], 2048),
+  structure: { layers: 'num_hidden_layers', inner: 'intermediate_size', heads: null },
   buildGraph: (checkpoint, options) => buildClassicGraph((has) => readPhi(ConfigReader.of(checkpoint), has), checkpoint, options),
 };
 

@@ -34,6 +34,7 @@ export const t5: Architecture = {
   tied: (config) => [['shared.weight', 'encoder.embed_tokens.weight'], ['shared.weight', 'decoder.embed_tokens.weight'],
     ...(isTied(config, config.model_type !== 'mt5') && config.scale_decoder_outputs !== false ? [['shared.weight', 'lm_head.weight'] as const] : [])],
   maxContext: () => LONGEST,
+  structure: { layers: { encoder: 'num_layers', decoder: 'num_decoder_layers' }, inner: 'd_ff', heads: { heads: 'num_heads', headDim: 'd_kv', inTransformers: true } },
   buildGraph: buildT5Graph,
 };
 

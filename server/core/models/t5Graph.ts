@@ -6,7 +6,7 @@ import { GraphBuilder } from '../graph/builder';
 import type { Value } from '../graph/builder';
 import type { GraphOptions, ModelGraph } from '../graph/contract';
 import { decoderInputs, lossOutputs } from '../graph/lossHead';
-import { Weights } from '../graph/weights';
+import { Weights, modelGraph } from '../graph/weights';
 import { ConfigReader } from './graphConfig';
 import { tiedTables } from './tiedTables';
 
@@ -108,6 +108,7 @@ export function buildT5Graph(checkpoint: Checkpoint, options: GraphOptions): Mod
   let encoded = embed(encoderIds);
   const encoderBias = positionBias('encoder', encoderLength);
   for (let layer = 0; layer < c.layers; layer++) {
+    g.boundary(encoded);
     const block = `encoder.block.${layer}`;
     encoded = feedForward(attention(encoded, `${block}.layer.0`, 'SelfAttention', encoderLength, layer > 0 && c.biasInEach ? positionBias('encoder', encoderLength, layer) : encoderBias), `${block}.layer.1`);
   }
@@ -116,25 +117,23 @@ export function buildT5Graph(checkpoint: Checkpoint, options: GraphOptions): Mod
   let hidden = embed(inputs.inputIds);
   const decoderBias = positionBias('decoder', inputs.length);
   for (let layer = 0; layer < c.decoderLayers; layer++) {
+    g.boundary(hidden, encoded);
     const block = `decoder.block.${layer}`;
     hidden = attention(hidden, `${block}.layer.0`, 'SelfAttention', inputs.length, layer > 0 && c.biasInEach ? positionBias('decoder', inputs.length, layer) : decoderBias);
     hidden = attention(hidden, `${block}.layer.1`, 'EncDecAttention', inputs.length, null, encoded);
     hidden = feedForward(hidden, `${block}.layer.2`);
   }
+  g.boundary(hidden);
 
   const head = (rows: Value): Value => {
     const normed = norm(rows, 'decoder.final_layer_norm');
     return weights.linear(c.scaled ? g.op('Mul', [normed, g.float(c.width ** -0.5)]) : normed, tables.head, null, { in: c.width, out: c.vocab }, 'out-in');
   };
   lossOutputs(g, inputs, hidden, head, c, options);
-  return {
-    bytes: g.finish(),
+  return modelGraph(g, weights, {
     ...(!plain && { portableBytes: () => buildT5Graph(checkpoint, { ...options, plainAttention: true }).bytes }),
-    root: g.root ?? '/', takesEncoder: true,
-    thresholdInputs: weights.thresholdInputs,
-    weightBytes: weights.weightBytes,
-    foldedBytes: weights.foldedBytes,
+    takesEncoder: true,
     activationBytesPerToken: activationBytesPerToken({ ...c, inner: (c.gated ? 2 : 1) * c.inner, width: Math.max(c.width, qWidth), context: options.context, plainAttention: true }),
     vocabSize: c.vocab,
-  };
+  });
 }

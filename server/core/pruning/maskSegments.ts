@@ -18,26 +18,49 @@ const COPY_BYTES = 64 * 2 ** 20;
 interface Bytes { readonly file: number; readonly from: number; readonly to: number; readonly at: number }
 export type Segment = (Bytes & { readonly kind: 'copy'; readonly info?: TensorInfo }) | (Bytes & { readonly kind: 'mask'; readonly info: TensorInfo; readonly rule: TensorRule });
 
+/** The part of a plan that says what becomes of each tensor. */
+export type PlanRules = Pick<PrunePlan, 'rules' | 'tensors'> & { readonly request: Pick<PrunePlan['request'], 'scope'> };
+
 /** The rule of every stored tensor, each copy of a tied group included, as the workers take it. */
-export function rulesOfStored(model: Model, plan: PrunePlan): ReadonlyMap<string, TensorRule> {
+export function rulesOfStored(model: Model, plan: PlanRules): ReadonlyMap<string, TensorRule> {
   const copies = copiesOf(model), stored = new Map<string, TensorRule>();
   const withAllTies = namesWithAllTies(plan);
   const elements = new Map(plan.tensors.map((tensor) => [tensor.name, tensor.elements]));
   for (const [name, rule] of plan.rules) {
     // "As many ties as there are weights" means all of them, and spares the worker from counting them first.
-    const told: TensorRule = rule.kind === 'cut' && withAllTies.has(name) ? { ...rule, ties: elements.get(name)! } : rule;
+    const told = withAllTies.has(name) ? withTies(rule, elements.get(name)!) : rule;
     for (const copy of copies.get(name) ?? [name]) stored.set(copy, told);
   }
   return stored;
+}
+
+type Cut = Extract<TensorRule, { kind: 'cut' }>;
+
+/** The cut that a rule makes, among weights, scores or blocks; null for rules without one. */
+function cutOf(rule: TensorRule): Cut | null {
+  if (rule.kind === 'cut') return rule;
+  return (rule.kind === 'scored' || rule.kind === 'blocks') && rule.by.kind === 'cut' ? rule.by : null;
+}
+
+function withTies(rule: TensorRule, ties: number): TensorRule {
+  const cut = cutOf(rule);
+  if (cut === null) return rule;
+  return rule.kind === 'cut' ? { ...rule, ties } : { ...rule, by: { ...cut, ties } } as TensorRule;
+}
+
+/** Stored names of the tensors in scope, every copy of a tied one. */
+export function storedInScope(model: Model, plan: PrunePlan): readonly string[] {
+  const copies = copiesOf(model);
+  return plan.tensors.flatMap(({ name }) => copies.get(name) ?? [name]);
 }
 
 /**
  * Tensors of which every weight at the threshold is selected. In the global scope ties are handed out in tie order until
  * none is left, so only the last tensor that got some may have got a part of its own; other scopes do not say.
  */
-export function namesWithAllTies(plan: PrunePlan): ReadonlySet<string> {
+export function namesWithAllTies(plan: PlanRules): ReadonlySet<string> {
   if (plan.request.scope !== 'global') return new Set();
-  const tied = plan.tensors.map(({ name }) => name).filter((name) => { const rule = plan.rules.get(name); return rule?.kind === 'cut' && rule.ties > 0; });
+  const tied = plan.tensors.map(({ name }) => name).filter((name) => { const rule = plan.rules.get(name); return rule !== undefined && (cutOf(rule)?.ties ?? 0) > 0; });
   return new Set(tied.slice(0, -1));
 }
 

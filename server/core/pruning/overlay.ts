@@ -11,8 +11,8 @@ import { overTensors } from '../stats/overTensors';
 import type { WorkerPool } from '../workers/contract';
 import { maskTensor } from '../workers/maskTensor';
 import { tensorSource } from '../workers/slices';
-import type { PrunePlan } from './contract';
 import { rulesOfStored } from './maskSegments';
+import type { PlanRules } from './maskSegments';
 import { copiesOf } from './pruneScope';
 import { requireSpace } from './publish';
 import { valueBytes } from '../tensor/tensorInfo';
@@ -29,7 +29,7 @@ const ALIGNMENT = 64;
  * @throws CheckpointError `disk-full`, `target-not-writable`, `cancelled`, and what reading throws
  */
 export async function* writeOverlay(
-  model: Model, plan: PrunePlan, names: readonly string[], folder: string, pool: WorkerPool, io: IoMode, signal?: AbortSignal,
+  model: Model, plan: PlanRules, names: readonly string[], folder: string, pool: WorkerPool, io: IoMode, signal?: AbortSignal,
 ): Job<ReadonlyMap<string, WeightReference>> {
   if (names.length === 0) return new Map();
   const byName = new Map(model.checkpoint.tensors.map((info) => [info.name, info]));

@@ -4,7 +4,7 @@ import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import type { PlanTools, PrunePlan, PruneRequest, TensorRule } from './contract';
 import { countUnits } from './countUnits';
-import { patternText } from './pattern';
+import { isGroups, patternText } from './pattern';
 import { nanProblem, scanOf } from './planned';
 import type { PlannedTensors } from './planned';
 import type { ScopeTensor } from './pruneScope';
@@ -18,7 +18,9 @@ interface UnitShape { readonly length: number; readonly selected: number; readon
  * (in, out): there the units run down the columns. Counts are exact: where a tensor has neither zeros nor NaN they follow
  * from its shape, else one more pass counts them.
  */
-export async function* planUnits(model: Model, scope: readonly ScopeTensor[], request: PruneRequest, tools: PlanTools, signal?: AbortSignal): Job<PlannedTensors> {
+export async function* planUnits(
+  model: Model, scope: readonly ScopeTensor[], request: PruneRequest, sparsityOf: (tensor: ScopeTensor) => number, tools: PlanTools, signal?: AbortSignal,
+): Job<PlannedTensors> {
   const rules = new Map<string, TensorRule>(), tensors: PrunePlan['tensors'][number][] = [], problems: Problem[] = [];
   let selected = 0;
   for (const [i, tensor] of scope.entries()) {
@@ -30,7 +32,7 @@ export async function* planUnits(model: Model, scope: readonly ScopeTensor[], re
       throw new CheckpointError(request.pattern === 'unstructured' ? 'unsupported-scope' : 'unsupported-pattern', place, `shape [${info.shape.join(', ')}] has no input axis`);
     }
     const inputs = info.shape[info.shape.length - (orientation === 'out-in' ? 1 : 2)];
-    const unit = unitShape(request, inputs, orientation);
+    const unit = unitShape(request, sparsityOf(tensor), inputs, orientation);
     problems.push(...nanProblem(model, tensor, scanOf(tools, tensor)));
     if (request.pattern !== 'unstructured' && inputs % unit.length !== 0) {
       problems.push({ code: 'ragged-groups', where: place, detail: `${patternText(request.pattern)} on ${inputs} inputs: the last ${inputs % unit.length} of each row are left alone` });
@@ -55,11 +57,11 @@ export async function* planUnits(model: Model, scope: readonly ScopeTensor[], re
   return { selected, threshold: null, rules, tensors, problems };
 }
 
-function unitShape(request: PruneRequest, inputs: number, orientation: 'out-in' | 'in-out'): UnitShape {
-  if (request.pattern !== 'unstructured') {
+function unitShape(request: PruneRequest, sparsity: number, inputs: number, orientation: 'out-in' | 'in-out'): UnitShape {
+  if (isGroups(request.pattern)) {
     const { keep, of } = request.pattern;
     return { length: of, selected: of - keep, rule: { kind: 'groups', keep, of, orientation } };
   }
-  const selected = roundHalfEven(request.sparsity * inputs);
+  const selected = roundHalfEven(sparsity * inputs);
   return { length: Math.max(inputs, 1), selected, rule: { kind: 'rows', selected, orientation } };
 }

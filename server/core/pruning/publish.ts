@@ -3,12 +3,13 @@ import path from 'node:path';
 import { makeFolder } from '../bytes/makeFolder';
 import { readWhole, readWholeText } from '../bytes/readWhole';
 import { CheckpointError, throwIfCancelled } from '../errors';
-import type { Checkpoint } from '../formats/contract';
+import type { Checkpoint, GeneratedFile } from '../formats/contract';
 import { isRewritten, writtenExtensions, writtenFileNames, writtenFolderName, writtenIndexName, type WrittenAs } from '../formats/written';
 import { MAX_INDEX_BYTES } from '../formats/shardIndex';
 import { encodeShardIndex } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
+import { MANIFEST_NAME, manifestBeside } from './manifest';
 import { isSidecarName, MAX_SIDECAR_BYTES, isWeightName, sidecarsOf } from './sidecars';
 import type { Sidecar } from './sidecars';
 import { publishStaged, removeLeftovers, stagedPath, syncFile, syncFolder } from './staging';
@@ -21,6 +22,18 @@ export interface Stage {
   readonly files: readonly string[];
   /** To be called when a file is complete: its way to the disk starts while the next one is written. */
   complete(file: string): void;
+}
+
+/** A weight file that was written: its final name within the target, and its size. */
+export interface PublishedFile { readonly name: string; readonly bytes: number }
+
+export interface PublishOptions<Answer> {
+  /** Missing: `own`. */
+  readonly as?: WrittenAs;
+  /** Changes a small file on its way, by giving it a `text`. */
+  readonly edit?: (sidecar: Sidecar) => Sidecar;
+  /** A small file that tells of the written ones: into the folder, or beside the single file, where it replaces an older one. */
+  readonly account?: (answer: Answer, files: readonly PublishedFile[]) => Promise<GeneratedFile>;
 }
 
 export interface Published<Answer> {
@@ -36,14 +49,13 @@ export interface Published<Answer> {
  * cancel and kill leave the source and an old target as they were (after a kill, the next run removes the leftovers).
  *
  * @param layouts of the weight files, one for each of `writtenParts`
- * @param edit changes a small file on its way, by giving it a `text`
  * @throws CheckpointError `disk-full`, `target-not-writable`, `target-exists`, `file-changed-while-reading`, `cancelled`,
  *   and what `write` throws
  */
 export async function* publish<Answer>(
-  source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal, as: WrittenAs = 'own',
-  edit: (sidecar: Sidecar) => Sidecar = (sidecar) => sidecar,
+  source: Checkpoint, target: Target, layouts: readonly FileLayout[], write: (stage: Stage) => Job<Answer>, signal?: AbortSignal, options: PublishOptions<Answer> = {},
 ): Job<Published<Answer>> {
+  const { as = 'own', edit = (sidecar) => sidecar, account } = options;
   throwIfCancelled(signal);
   checkSources(source);
   const names = weightNames(source, target, as);
@@ -76,7 +88,9 @@ export async function* publish<Answer>(
       },
     });
     yield { stage: 'sync', done: 0, total: null, unit: 'bytes' };
+    const told = account ? await account(answer, names.map((name, i) => ({ name, bytes: layouts[i].byteLength }))) : null;
     await Promise.all(syncing);
+    if (told && target.kind === 'folder') guarded(target, () => writeFileSync(path.join(staged, told.name), told.text, { flag: 'wx' }));
     if (target.kind === 'folder') guarded(target, () => fillFolder(source, sidecars, target, staged, names, layouts, as));
     for (const { name, isFile } of target.kind === 'folder' ? entriesOf(staged) : []) if (isFile && !names.includes(name)) await syncFile(path.join(staged, name));
     if (target.kind === 'folder') syncFolder(staged);
@@ -84,6 +98,7 @@ export async function* publish<Answer>(
     checkSources(source);
     guarded(target, () => publishStaged(staged, target.path, target.kind, target.replaces));
     done = true;
+    if (target.kind === 'file') guarded(target, () => placeBeside(target, told));
     return { answer, files: names.map((name) => (target.kind === 'file' ? target.path : path.join(target.path, name))), bytes: weightBytes };
   } catch (error) {
     throw asTargetError(error, target);
@@ -94,6 +109,14 @@ export async function* publish<Answer>(
       if (made !== undefined) removeEmpty(parent, made);
     }
   }
+}
+
+/** The account of a single file beside it, in one step; that of an older file of the name goes in any case. */
+function placeBeside(target: Target, told: GeneratedFile | null): void {
+  if (told === null) { rmSync(manifestBeside(target.path), { force: true }); return; }
+  const beside = path.join(path.dirname(target.path), told.name), staged = stagedPath(beside);
+  writeFileSync(staged, told.text, { flag: 'wx' });
+  publishStaged(staged, beside, 'file', true);
 }
 
 /** File names of the weights. One file that goes into a model folder gets the name that loaders look for. */
@@ -128,10 +151,9 @@ function indexText(source: Checkpoint, names: readonly string[], layouts: readon
   const metadata = typeof old.metadata === 'object' && old.metadata !== null && !Array.isArray(old.metadata) ? old.metadata : {};
   const totalSize = layouts.reduce((sum, layout) => sum + layout.byteLength - layout.dataFrom, 0);
   // A copy that is a name only is left out of the files.
-  const written = source.tensors.filter((tensor) => layouts.some(({ places }) => places.has(tensor.name)));
-  const weightMap = Object.fromEntries(written.map((tensor) => [tensor.name, names[tensor.file]]));
+  const weightMap = Object.fromEntries(layouts.flatMap(({ places }, file) => [...places.keys()].map((tensor) => [tensor, names[file]])));
   // transformers writes this one beside it; a wrong one is not carried on.
-  const counted = 'total_parameters' in metadata ? { total_parameters: written.reduce((sum, tensor) => sum + tensor.elements, 0) } : {};
+  const counted = 'total_parameters' in metadata ? { total_parameters: source.tensors.reduce((sum, tensor) => sum + (weightMap[tensor.name] === undefined ? 0 : tensor.elements), 0) } : {};
   return `${JSON.stringify({ metadata: { ...metadata, ...counted, total_size: totalSize }, weight_map: weightMap }, null, 2)}\n`;
 }
 
@@ -142,7 +164,7 @@ function indexText(source: Checkpoint, names: readonly string[], layouts: readon
 function keepForeign(old: string, staged: string): void {
   requireOurs(old);
   for (const entry of readdirSync(old, { withFileTypes: true })) {
-    if (isWeightName(entry.name) || isSidecarName(entry.name) || existsSync(path.join(staged, entry.name))) continue;
+    if (isWeightName(entry.name) || isSidecarName(entry.name) || entry.name === MANIFEST_NAME || existsSync(path.join(staged, entry.name))) continue;
     try {
       linkSync(path.join(old, entry.name), path.join(staged, entry.name));
     } catch {
@@ -162,12 +184,17 @@ function checkSources(source: Checkpoint): void {
   }
 }
 
-/** Checks the free space where the target goes. @throws CheckpointError `disk-full` with the numbers, before a byte is written */
-export function requireSpace(target: Target, bytes: number): void {
-  let folder = path.dirname(target.path);
+/** Free bytes where a target would lie, and the folder that was asked. */
+export function freeSpaceAt(target: string): { readonly free: number; readonly folder: string } {
+  let folder = path.dirname(target);
   while (!existsSync(folder) && path.dirname(folder) !== folder) folder = path.dirname(folder);
   const { bavail, bsize } = statfsSync(folder);
-  const free = bavail * bsize;
+  return { free: bavail * bsize, folder };
+}
+
+/** Checks the free space where the target goes. @throws CheckpointError `disk-full` with the numbers, before a byte is written */
+export function requireSpace(target: Target, bytes: number): void {
+  const { free, folder } = freeSpaceAt(target.path);
   if (free < bytes) throw new CheckpointError('disk-full', { file: target.path }, `needs ${bytes} bytes, ${free} are free in ${folder}`);
 }
 

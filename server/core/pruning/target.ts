@@ -129,7 +129,7 @@ function defaultTarget(source: Checkpoint, suffix: string): string {
   const repository = hubRepository(first);
   if (repository !== null) return path.resolve(`${path.basename(repository).split('--').slice(2).join('--') || source.name}-${suffix}`);
   // A file that brings its own config (GGUF) need not be a model folder's.
-  if (isFolderSource(source) || (source.config !== null && !formatOf(source.format).interpret)) {
+  if (isFolderSource(source) || (source.config !== null && !formatOf(source.format).selfContained)) {
     const folder = path.resolve(source.folder);
     return path.join(path.dirname(folder), `${path.basename(folder) || source.name}-${suffix}`);
   }

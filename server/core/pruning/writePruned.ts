@@ -1,7 +1,8 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
-import { isRewritten } from '../formats/written';
+import type { GeneratedFile } from '../formats/contract';
+import { isRewritten, type WrittenAs } from '../formats/written';
 import { layOutLike } from '../formats/writeSafetensors';
 import type { FileLayout } from '../formats/writeSafetensors';
 import type { Job } from '../job';
@@ -15,7 +16,8 @@ import { tensorSource } from '../workers/slices';
 import type { PrunePlan } from './contract';
 import { rawSource, rulesOfStored, segmentsOf } from './maskSegments';
 import { publish, requireSpace } from './publish';
-import type { Stage } from './publish';
+import type { PublishedFile, Stage } from './publish';
+import { writeStructured } from './structured/writeStructured';
 import { percentName, resolveTarget } from './target';
 import type { Target } from './target';
 
@@ -24,6 +26,10 @@ export interface WriteOptions {
   readonly out: string | null;
   readonly force: boolean;
   readonly io: IoMode;
+  /** Missing: `own`. */
+  readonly as?: WrittenAs;
+  /** The small file that tells what was done, made when the weights are written; missing: none. */
+  readonly account?: (changed: ReadonlyMap<string, number>, files: readonly PublishedFile[]) => Promise<GeneratedFile>;
 }
 
 export interface WrittenCheckpoint {
@@ -43,14 +49,14 @@ export interface WrittenCheckpoint {
  *
  * @throws CheckpointError as `resolveTarget`, and `disk-full`
  */
-export function prunedTarget(model: Model, methodId: string, sparsity: number, options: Pick<WriteOptions, 'out' | 'force'>): Target {
+export function prunedTarget(model: Model, methodId: string, sparsity: number, options: Pick<WriteOptions, 'out' | 'force' | 'as'>): Target {
   const target = resolveTarget(model.checkpoint, { ...options, suffix: `${methodId}-${percentName(sparsity)}` });
   requireSpace(target, weightBytes(model.checkpoint));
   return target;
 }
 
 /** What the written weights take, headers aside where values are decoded. */
-const weightBytes = (checkpoint: Model['checkpoint']): number => (!isRewritten(checkpoint)
+export const weightBytes = (checkpoint: Model['checkpoint']): number => (!isRewritten(checkpoint)
   ? checkpoint.files.reduce((sum, file) => sum + file.byteLength, 0) : checkpoint.tensors.reduce((sum, tensor) => sum + valueBytes(tensor), 0));
 
 /**
@@ -61,10 +67,11 @@ const weightBytes = (checkpoint: Model['checkpoint']): number => (!isRewritten(c
  */
 export async function* writePruned(model: Model, plan: PrunePlan, options: WriteOptions, pool: WorkerPool, signal?: AbortSignal): Job<WrittenCheckpoint> {
   const { checkpoint } = model;
+  if (plan.structure) return yield* writeStructured(model, plan, plan.structure, options, signal);
   const target = prunedTarget(model, plan.method, plan.request.sparsity, options);
   const leftOut = sharedCopies(model);
   const layouts = checkpoint.files.map((_, file) => layOutLike(checkpoint, file, leftOut));
-  const { answer: changed, files, bytes } = yield* publish(checkpoint, target, layouts, (stage) => fill(model, plan, layouts, stage, options.io, pool, signal), signal);
+  const { answer: changed, files, bytes } = yield* publish(checkpoint, target, layouts, (stage) => fill(model, plan, layouts, stage, options.io, pool, signal), signal, { account: options.account });
   return { out: target.path, kind: target.kind, files, bytes, changed };
 }
 
@@ -98,7 +105,8 @@ async function* fill(
   return changed;
 }
 
-function writeHead(file: string, head: Uint8Array): void {
+/** Header length and header of a file that is there. */
+export function writeHead(file: string, head: Uint8Array): void {
   const fd = openSync(file, 'r+');
   try {
     for (let at = 0; at < head.length;) at += writeSync(fd, head, at, head.length - at, at);

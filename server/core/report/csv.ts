@@ -1,3 +1,4 @@
+import { optionWords } from '../pruning/options';
 import { patternText } from '../pruning/pattern';
 import type { SummaryCell, SweepSummary } from '../sweep/summary';
 
@@ -12,7 +13,7 @@ export function csvField(value: Value): string {
 }
 
 const columns: readonly (readonly [string, (cell: SummaryCell) => Value])[] = [
-  ['method', ({ result }) => result.specification.method], ['scope', ({ result }) => result.specification.scope], ['pattern', ({ result }) => patternText(result.specification.pattern)],
+  ['method', ({ result }) => result.specification.method], ['scope', ({ result }) => result.specification.scope], ['pattern', ({ result }) => patternText(result.specification.pattern)], ['options', ({ result }) => optionWords(result.specification).join(' ')],
   ['level', ({ result }) => result.specification.level], ['achieved', ({ result }) => result.achieved], ['achievedTotal', ({ result }) => result.achievedTotal], ['threshold', ({ result }) => result.threshold],
   ['benchmark', ({ result }) => result.specification.benchmark], ['protocol', ({ result }) => result.specification.protocol], ['context', ({ result }) => result.specification.context], ['stride', ({ result }) => result.specification.stride],
   ['metric', ({ result }) => result.evaluation?.metric], ['value', ({ result }) => result.evaluation?.value], ['meanLoss', ({ result }) => result.evaluation?.meanLoss],

@@ -1,3 +1,4 @@
+import { optionWords } from '../pruning/options';
 import { patternText } from '../pruning/pattern';
 import { isBaseline } from '../sweep/summary';
 import type { SummaryCell, SweepSummary } from '../sweep/summary';
@@ -11,8 +12,8 @@ export interface CellSeries {
 }
 
 /** `magnitude, global`, `magnitude, row, 2:4`: a way of pruning as a person reads it. */
-export const methodLabel = ({ result: { specification: { method, scope, pattern } } }: SummaryCell): string =>
-  [method, scope, ...(pattern === 'unstructured' ? [] : [patternText(pattern)])].join(', ');
+export const methodLabel = ({ result: { specification } }: SummaryCell): string =>
+  [specification.method, specification.scope, ...(specification.pattern === 'unstructured' ? [] : [patternText(specification.pattern)]), ...optionWords(specification)].join(', ');
 
 /** Ids of the texts, in the order of the cells. */
 export const benchmarksOf = (summary: SweepSummary): string[] => [...new Set(summary.cells.map(({ result }) => result.specification.benchmark))];

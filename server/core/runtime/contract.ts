@@ -54,3 +54,38 @@ export interface Session {
   run(batch: WindowBatch, thresholds: Float32Array | null, signal?: AbortSignal): Promise<SessionAnswer>;
   close(): Promise<void>;
 }
+
+/** The typed array of each element type that graphs take and give; F16 as its bits. */
+export interface GraphTypes {
+  readonly float32: Float32Array;
+  readonly float64: Float64Array;
+  readonly float16: Uint16Array;
+  readonly int64: BigInt64Array;
+  readonly int32: Int32Array;
+  readonly bool: Uint8Array;
+}
+export type GraphType = keyof GraphTypes;
+
+/** The value of a graph's input or output: row-major. */
+export type GraphTensor = { readonly [T in GraphType]: { readonly type: T; readonly data: GraphTypes[T]; readonly dims: readonly number[] } }[GraphType];
+
+/**
+ * Any graph in a child process. One request at a time, answered in order. A child that was killed (a cancel, after 500 ms) or died is
+ * made again by the next call, without what it kept.
+ */
+export interface GraphSession {
+  readonly provider: Provider;
+  /**
+   * @param feeds a value of each input, or `{ kept }`: an output that an earlier run kept, which never left the child
+   * @param options.fetch outputs that are answered; missing: all that are not kept
+   * @param options.keep outputs that stay in the child for later feeds, in place of what was kept under the same name
+   * @returns outputs by name, and the milliseconds that the run itself took inside the child
+   * @throws CheckpointError `runtime-failed`, `child-died`, `cancelled`
+   */
+  run(
+    feeds: Readonly<Record<string, GraphTensor | { readonly kept: string }>>, options?: { readonly fetch?: readonly string[]; readonly keep?: readonly string[] }, signal?: AbortSignal,
+  ): Promise<{ readonly outputs: Readonly<Record<string, GraphTensor>>; readonly ms: number; readonly peakBytes: number }>;
+  /** Writes an output that was kept into a file, as row-major bytes, from the child itself. @returns how many bytes */
+  save(kept: string, file: string): Promise<number>;
+  close(): Promise<void>;
+}

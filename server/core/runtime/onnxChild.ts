@@ -2,9 +2,10 @@
  * The ONNX child: owns one session and runs one window a request. It holds nothing that cannot be made again, and
  * leaves when its parent does.
  */
+import { writeFileSync } from 'node:fs';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { peakMemory } from './memory';
-import type { SessionOptions } from './contract';
+import type { GraphTensor, SessionOptions } from './contract';
 import type { ChildAnswer, ChildRequest, Feed } from './messages';
 
 let session: InferenceSession | null = null;
@@ -37,8 +38,21 @@ function ortOptions(options: SessionOptions, root: string): InferenceSession.Ses
   };
 }
 
-const tensorOf = (feed: Feed): Tensor =>
-  feed.type === 'int64' ? new Tensor('int64', feed.data as BigInt64Array, feed.dims) : new Tensor('float32', feed.data as Float32Array, feed.dims);
+/** Outputs of earlier runs that later ones are fed. */
+const kept = new Map<string, Tensor>();
+
+function tensorOf(feed: Feed): Tensor {
+  return 'kept' in feed ? keptTensor(feed.kept) : new Tensor(feed.type, feed.data as Float32Array, feed.dims);
+}
+
+function keptTensor(name: string): Tensor {
+  const tensor = kept.get(name);
+  if (!tensor) throw new Error(`nothing was kept as ${name}`);
+  return tensor;
+}
+
+/** A copy of its own: a view of ONNX Runtime's memory must not cross the door. */
+const valueOf = (tensor: Tensor): GraphTensor => ({ type: tensor.type, data: (tensor.data as Float32Array).slice(), dims: tensor.dims }) as GraphTensor;
 
 async function answer(request: ChildRequest): Promise<ChildAnswer> {
   const { id } = request;
@@ -47,13 +61,24 @@ async function answer(request: ChildRequest): Promise<ChildAnswer> {
     return { kind: 'opened', id, outputs: session.outputNames };
   }
   if (!session) return { kind: 'failed', id, detail: 'no session is open' };
+  if (request.kind === 'save') {
+    const { data } = keptTensor(request.kept), values = data as Float32Array;
+    writeFileSync(request.file, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    return { kind: 'saved', id, byteLength: values.byteLength };
+  }
   const feeds = Object.fromEntries(request.feeds.map((feed) => [feed.name, tensorOf(feed)]));
   const from = performance.now();
-  const results = await session.run(feeds);
+  const fetch = request.fetch ?? session.outputNames.filter((name) => !request.keep.includes(name));
+  const results = await session.run(feeds, [...new Set([...fetch, ...request.keep])]);
   const ms = performance.now() - from;
-  // A copy of its own: a view of ONNX Runtime's memory must not cross the door.
-  const outputs = Object.fromEntries(Object.entries(results).map(([name, tensor]) => [name, Float32Array.from(tensor.data as Float32Array)]));
-  for (const tensor of Object.values(results)) tensor.dispose();
+  const outputs = Object.fromEntries(fetch.map((name) => [name, valueOf(results[name])]));
+  for (const [name, tensor] of Object.entries(results)) {
+    if (!request.keep.includes(name)) tensor.dispose();
+    else {
+      kept.get(name)?.dispose();
+      kept.set(name, tensor);
+    }
+  }
   return { kind: 'ran', id, outputs, ms, peakBytes: peakMemory() };
 }
 

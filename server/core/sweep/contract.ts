@@ -1,8 +1,9 @@
+import type { CalibrationRequest, CalibrationSummary } from '../calibration/contract';
 import type { Problem } from '../errors';
 import type { Evaluation } from '../evaluation/contract';
 import type { Divergence } from '../evaluation/divergence';
 import type { Progress } from '../job';
-import type { Pattern, Scope } from '../pruning/contract';
+import type { Allocation, Pattern, Scope } from '../pruning/contract';
 import type { Provider } from '../runtime/contract';
 
 /** A pure description of one unit of work: whoever runs it, wherever, gets the same answer. Written as SPEC.json. */
@@ -18,6 +19,12 @@ export interface CellSpecification {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   readonly seed: number;
+  /** How the total is dealt out; missing: uniform. */
+  readonly allocation?: Allocation;
+  /** Every number that the method takes; missing where it takes none. */
+  readonly parameters?: Readonly<Record<string, number>>;
+  /** What the method is calibrated on; missing where it needs none. */
+  readonly calibration?: CalibrationRequest;
   /** Benchmark id, or `text:<absolute path>`. */
   readonly benchmark: string;
   readonly protocol: string;
@@ -84,6 +91,8 @@ export interface CellResult {
   readonly achieved: number | null;
   readonly achievedTotal: number | null;
   readonly threshold: number | null;
+  /** What the calibration really read, and where it ran; null or missing where there was none. */
+  readonly calibration?: CalibrationSummary | null;
   /** Null when there is no value: `problem` says why. */
   readonly evaluation: Omit<Evaluation, 'losses'> | null;
   /** How far its predictions lie from the dense model's; null where that was not asked for, and for the dense model itself. Absent in results of earlier versions. */

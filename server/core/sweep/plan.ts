@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
+import type { CalibrationRequest } from '../calibration/contract';
 import { CheckpointError } from '../errors';
 import { benchmarkName } from '../evaluation/contract';
 import type { Checkpoint } from '../formats/contract';
-import type { Pattern, Scope } from '../pruning/contract';
-import { patternSparsity } from '../pruning/pattern';
+import type { Allocation, Pattern, Scope } from '../pruning/contract';
+import { checkPatternScope, patternKind, patternSparsity } from '../pruning/pattern';
+import { checkAllocation } from '../pruning/allocation';
+import { statisticsNeeded } from '../pruning/inputNorms';
+import { parametersOf } from '../pruning/options';
 import { findMethod } from '../pruning/registry';
 import type { Provider } from '../runtime/contract';
 import type { CellSpecification } from './contract';
@@ -31,6 +35,12 @@ export interface SweepRequest {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   readonly seed: number;
+  /** Missing: uniform. */
+  readonly allocation?: Allocation;
+  /** Numbers of methods, by name: each method takes its own. */
+  readonly parameters?: Readonly<Record<string, number>>;
+  /** What methods are calibrated on; missing or null where none needs it. */
+  readonly calibration?: CalibrationRequest | null;
   /** Benchmark ids, or `text:<absolute path>`. */
   readonly benchmarks: readonly string[];
   readonly protocol: string;
@@ -50,13 +60,13 @@ export interface SweepRequest {
  * The cells of a sweep, baselines first, then method by method and level by level, so that an executor that shares work
  * finds the same pruned weights twice in a row. Levels are sorted and counted once; level 0 is always there.
  *
- * @throws CheckpointError `bad-sparsity`, `unknown-method`, `unsupported-scope`, `unsupported-pattern`, `usage`
+ * @throws CheckpointError `bad-sparsity`, `unknown-method`, `unsupported-scope`, `unsupported-pattern`, `unsupported-allocation`, `bad-parameter`, `usage`
  */
 export function planCells(request: SweepRequest): CellSpecification[] {
   for (const level of request.levels) if (!(level >= 0 && level <= 1)) throw new CheckpointError('bad-sparsity', { key: 'levels' }, `${level} is not from 0 to 1`);
   if (request.methods.length === 0 || request.benchmarks.length === 0) throw new CheckpointError('usage', {}, 'a sweep needs a method and a benchmark');
-  const groups = request.pattern === 'unstructured' ? null : request.pattern;
-  const asked = groups ? [patternSparsity(groups)] : request.levels;
+  const implied = patternSparsity(request.pattern);
+  const asked = implied === null ? request.levels : [implied];
   const levels = [...new Set(asked)].filter((level) => level > 0).sort((a, b) => a - b);
   const benchmarks = [...new Set(request.benchmarks)];
   const base = {
@@ -68,8 +78,13 @@ export function planCells(request: SweepRequest): CellSpecification[] {
     const method = findMethod(id);
     const scope = request.scope ?? method.defaultScope;
     if (!method.scopes.includes(scope)) throw new CheckpointError('unsupported-scope', { key: scope }, `${id} takes ${method.scopes.join(', ')}`);
-    if (!method.patterns.includes(groups ? 'n:m' : 'unstructured')) throw new CheckpointError('unsupported-pattern', { key: 'pattern' }, `${id} takes ${method.patterns.join(', ')}`);
-    for (const level of levels) for (const benchmark of benchmarks) cells.push({ ...base, method: id, scope, pattern: request.pattern, level, benchmark });
+    if (!method.patterns.includes(patternKind(request.pattern))) throw new CheckpointError('unsupported-pattern', { key: 'pattern' }, `${id} takes ${method.patterns.join(', ')}`);
+    checkPatternScope(request.pattern, scope);
+    checkAllocation(method, { ...request, scope });
+    // Left out where they say nothing: cells of earlier versions keep their address.
+    const parameters = parametersOf(method, request.parameters ?? {});
+    const options = { ...(request.allocation ? { allocation: request.allocation } : {}), ...(parameters ? { parameters } : {}), ...(request.calibration && (method.takes ?? statisticsNeeded(method, request)) !== null ? { calibration: request.calibration } : {}) };
+    for (const level of levels) for (const benchmark of benchmarks) cells.push({ ...base, method: id, scope, pattern: request.pattern, level, benchmark, ...options });
   }
   if (cells.length > MAX_CELLS) throw new CheckpointError('usage', {}, `${cells.length} cells are more than ${MAX_CELLS}`);
   return cells;
@@ -116,7 +131,7 @@ export function cellFileName(cell: CellSpecification, fingerprint: string): stri
 }
 
 /** What all cells of one store share; anything else would put numbers side by side that must not be compared. */
-export type SweepSetup = Omit<CellSpecification, 'version' | 'method' | 'scope' | 'pattern' | 'level' | 'benchmark' | 'field' | 'dataFolder' | 'divergence' | 'runtime'> & { readonly fingerprint: string };
+export type SweepSetup = Omit<CellSpecification, 'version' | 'method' | 'scope' | 'pattern' | 'level' | 'allocation' | 'parameters' | 'calibration' | 'benchmark' | 'field' | 'dataFolder' | 'divergence' | 'runtime'> & { readonly fingerprint: string };
 
 /** The part of a cell that it shares with all others of its store. */
 export function setupOf(cell: CellSpecification, fingerprint: string): SweepSetup {

@@ -44,7 +44,7 @@ export async function* runCell(cell: CellSpecification, workshop: Workshop, winn
     losses,
     result: {
       version: 1, specification: cell, fingerprint, winnow, model: counts.model, achieved: counts.achieved, achievedTotal: counts.achievedTotal,
-      threshold: weights.plan?.threshold ?? null, evaluation: evaluation ? numbers as Omit<Evaluation, 'losses'> : null,
+      threshold: weights.plan?.threshold ?? null, ...(weights.plan?.calibration ? { calibration: weights.plan.calibration } : {}), evaluation: evaluation ? numbers as Omit<Evaluation, 'losses'> : null,
       divergence: compared && evaluation ? divergenceOf(compared, { context: cell.context }) : null,
       bytes: weights.sizes, runtime: timed?.runtime ?? null, runtimeProblem: timed?.problem ?? null, seconds: (performance.now() - started) / 1000, problem,
     },
@@ -71,7 +71,8 @@ async function* timeAgainstBaseline(cell: CellSpecification, workshop: Workshop,
 /** Zeros in scope, over the weights in scope and over all parameters, as `prune` counts them: each parameter once, however often it is stored. */
 function countZeros(model: Model, cell: CellSpecification, weights: PrunedWeights, scans: ReadonlyMap<string, TensorScan>): { model: CellModel; achieved: number | null; achievedTotal: number | null } {
   const copies = copiesOf(model), stored = new Set(model.checkpoint.tensors.map(({ name }) => name));
-  const scope = new Set(pruneScope(model, cell).tensors.map(({ info }) => info.name));
+  const structured = weights.plan?.structure ? weights.plan.tensors : null;
+  const scope = new Set(structured ? structured.map(({ name }) => name) : pruneScope(model, cell).tensors.map(({ info }) => info.name));
   const after = new Map(weights.plan?.tensors.map((tensor) => [tensor.name, tensor.zerosAfter]));
   let parameters = 0, prunableParameters = 0, scopeParameters = 0, scopeZeros = 0;
   model.checkpoint.tensors.forEach((info, i) => {

@@ -1,4 +1,5 @@
 import { rmSync, statfsSync } from 'node:fs';
+import { makeCalibration } from '../calibration/calibrate';
 import { makeFolder } from '../bytes/makeFolder';
 import type { IoMode } from '../bytes/byteSource';
 import { CheckpointError } from '../errors';
@@ -10,7 +11,7 @@ import { besideReference } from '../graph/besideReference';
 import type { ModelGraph, WeightReference } from '../graph/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
-import { openModel } from '../models/openModel';
+import { applyArchitecture, openModel } from '../models/openModel';
 import { graphThresholds } from '../pruning/graphThresholds';
 import { writeOverlay } from '../pruning/overlay';
 import { planPrune } from '../pruning/planPrune';
@@ -25,7 +26,7 @@ import { valueBytes } from '../tensor/tensorInfo';
 import { openSession } from '../runtime/session';
 import type { TensorScan } from '../stats/contract';
 import { scanModel } from '../stats/scan';
-import { scratchPath } from '../temporaries';
+import { makeScratch, scratchPath } from '../temporaries';
 import type { WorkerPool } from '../workers/contract';
 import type { CellRuntime, CellSizes, CellSpecification } from './contract';
 import { checkpointFingerprint } from './plan';
@@ -48,6 +49,8 @@ export interface PrunedWeights {
   /** Where the pruned tensors lie, by every stored name; empty for level 0. */
   readonly overlay: ReadonlyMap<string, WeightReference>;
   readonly sizes: CellSizes;
+  /** The smaller model that structured methods make, with its weights as the runtime takes them; null where every tensor keeps its shape. */
+  readonly smaller: PlainModel | null;
   /** The session that evaluates it and the thresholds for it (null: a plain graph). */
   evaluator: { readonly session: Session; readonly thresholds: Float32Array | null } | null;
   /** Null until it was measured; then the times, or why there are none. */
@@ -105,24 +108,37 @@ export class Workshop {
 
   /** The weights of a cell: planned, written as an overlay, and weighed. Those of the last cell are kept for the next. */
   async *weights(cell: CellSpecification, signal?: AbortSignal): Job<PrunedWeights> {
-    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.provider, cell.threads, cell.context, cell.divergence ?? false);
+    const name = key(cell.checkpoint, cell.method, cell.scope, cell.pattern, cell.level, cell.include, cell.exclude, cell.seed, cell.allocation, cell.parameters, cell.calibration, cell.provider, cell.threads, cell.context, cell.divergence ?? false);
     if (this.current?.key === name) return this.current.weights;
     await this.drop();
     const { model } = this.open(cell.checkpoint);
     this.materialised ??= yield* withPlainWeights(model, this.tools.scratch, signal);
     const scans = yield* this.scans(cell, signal);
-    const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed };
-    const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans }, signal);
-    const folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
+    const request = { sparsity: cell.level, scope: cell.scope, pattern: cell.pattern, include: cell.include, exclude: cell.exclude, seed: cell.seed, ...(cell.allocation ? { allocation: cell.allocation } : {}), ...(cell.parameters ? { parameters: cell.parameters } : {}), ...(cell.calibration ? { calibration: cell.calibration } : {}) };
+    // What a method wrote while planning is copied into the overlay, and goes then.
+    const scratch = makeScratch(this.tools.scratch);
+    const calibration = cell.calibration ? makeCalibration(model, cell.calibration, {
+      pool: this.tools.pool, io: this.tools.io, folder: this.tools.scratch, key: [this.open(cell.checkpoint).fingerprint, cell.method, { ...request, calibration: null }], evaluated: new Set([this.text(cell).setup.textSha256]),
+    }) : null;
+    let folder: string | null = null, smaller: PlainModel | null = null;
     try {
+      const plan = cell.level === 0 ? null : yield* planPrune(model, cell.method, request, this.tools.pool, { io: this.tools.io, scans, scratch, calibrate: calibration?.calibrate }, signal);
+      folder = plan && plan.rules.size > 0 ? this.makeScratch(model, plan) : null;
+      if (plan?.structure) smaller = yield* withPlainWeights(applyArchitecture(plan.structure.shrunk), this.tools.scratch, signal);
       const overlay = plan && folder ? yield* writeOverlay(model, plan, [...plan.rules.keys()], folder, this.tools.pool, this.tools.io, signal) : new Map<string, WeightReference>();
-      const sizes = yield* measureSizes(sizedTensors(this.materialised.model, cell, plan, overlay, scans), { threads: cell.threads }, signal);
-      const weights: PrunedWeights = { plan, overlay, sizes, evaluator: null, timed: null, folder };
+      scratch.remove();
+      calibration?.done();
+      const sized = smaller ? smallerTensors(smaller.model) : sizedTensors(this.materialised.model, cell, plan, overlay, scans);
+      const sizes = yield* measureSizes(sized, { threads: cell.threads }, signal);
+      const weights: PrunedWeights = { plan, overlay, sizes, smaller, evaluator: null, timed: null, folder };
       this.current = { key: name, weights };
       return weights;
     } catch (error) {
+      smaller?.close();
       if (folder) rmSync(folder, { recursive: true, force: true });
       throw error;
+    } finally {
+      scratch.remove();
     }
   }
 
@@ -130,6 +146,7 @@ export class Workshop {
   async evaluator(cell: CellSpecification, weights: PrunedWeights): Promise<{ readonly session: Session; readonly thresholds: Float32Array | null }> {
     if (weights.evaluator) return weights.evaluator;
     const { model } = this.open(cell.checkpoint);
+    if (weights.smaller) return weights.evaluator = { session: await this.prunedSession(cell, weights), thresholds: null };
     const allCuts = !weights.plan || [...weights.plan.rules.values()].every((rule) => rule.kind === 'cut');
     // Compared in the same session, whose masks hold for the pruned model alone.
     const compared = comparesPredictions(cell) ? { withLogProbabilities: true } : {};
@@ -158,8 +175,12 @@ export class Workshop {
     return this.plain.session;
   }
 
-  /** A session of the same plain graph over the pruned bytes. The caller closes it. */
+  /** A session of the plain graph over the pruned bytes: the same graph, but that of a smaller model where there is one. The caller closes it. */
   prunedSession(cell: CellSpecification, weights: PrunedWeights): Promise<Session> {
+    if (weights.smaller) {
+      const { model } = weights.smaller;
+      return this.session(cell, evaluable(model).buildGraph(model.checkpoint, { masking: 'none', maskable: [], context: cell.context }));
+    }
     return this.session(cell, this.graph(cell, { masking: 'none', maskable: [], overlay: weights.overlay }));
   }
 
@@ -194,6 +215,7 @@ export class Workshop {
     const weights = this.current?.weights;
     this.current = null;
     await weights?.evaluator?.session.close();
+    weights?.smaller?.close();
     if (weights?.folder) rmSync(weights.folder, { recursive: true, force: true });
   }
 
@@ -214,6 +236,14 @@ export const comparesPredictions = (cell: CellSpecification): boolean => (cell.d
 function keepAll(model: Model, cell: CellSpecification): ReadonlyMap<string, number> {
   const copies = copiesOf(model);
   return new Map(pruneScope(model, cell).tensors.flatMap(({ info }) => copies.get(info.name) ?? [info.name]).map((name) => [name, -1]));
+}
+
+/** Every tensor of a smaller model: what is prunable is compressed as in other cells, though nothing of it need be zero. */
+function smallerTensors({ checkpoint, roles }: Model): SizedTensor[] {
+  return checkpoint.tensors.map((info, i) => {
+    const byteLength = valueBytes(info), base = { dtype: info.dtype, shape: info.shape, elements: info.elements, byteLength };
+    return roles[i].prunable ? { ...base, nonzeros: info.elements, bytes: { realPath: checkpoint.files[info.file].realPath, from: info.from, byteLength } } : { ...base, nonzeros: null, bytes: null };
+  });
 }
 
 /** Every stored tensor with its nonzeros and pruned bytes; those outside the scope stay dense. */

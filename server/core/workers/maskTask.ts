@@ -1,39 +1,61 @@
+import { statSync } from 'node:fs';
 import { CheckpointError } from '../errors';
 import { MAX_GROUP } from '../kernels/kernels';
 import { isKernelFloat, patternAtLeast, type KernelFloat } from '../kernels/floatBits';
 import type { ByteSource } from '../bytes/byteSource';
-import type { TensorRule } from '../pruning/contract';
+import { openSource } from '../bytes/openSource';
+import type { MagnitudeRule, TensorRule } from '../pruning/contract';
 import { dtypes } from '../tensor/dtype';
 import type { MaskCounts, SliceSource, WorkerTask } from './contract';
 import { floatCells, requireMaskable, type FloatCells } from './floatCells';
 import { selectInGroup, selectSmallest } from './select';
+import { maskBits } from './maskBits';
+import { maskBlocks, zerosIn } from './maskBlocks';
+import { asScores, maskScored, maskScoredColumns } from './maskScored';
 import { elementsIn, streamWindows, withSource, withTarget, type TaskContext, type Writer } from './task';
 
 type MaskTask = Extract<WorkerTask, { kind: 'mask' }>;
 type Rule<Kind extends TensorRule['kind']> = Extract<TensorRule, { kind: Kind }>;
-interface Tally { zeros: number; changed: number }
+/** Zeros found before, and weights that became zero. */
+export interface Tally { zeros: number; changed: number }
 
-/** Reads a slice, applies its rule and writes it. The slice holds whole rows or groups where the rule needs them. */
+/** Reads a slice, applies its rule and writes it; without a target it only counts. The slice holds whole rows, groups or rows of blocks where the rule needs them. */
 export function maskTask(context: TaskContext, task: MaskTask): MaskCounts {
   const { source, rule, target } = task;
   requireMaskable(source.dtype, { file: source.file.path });
   const tally: Tally = { zeros: 0, changed: 0 };
+  const at = target?.at ?? 0;
   withSource(source, (bytes) => withTarget(target, (writer) => {
-    if (task.columns) maskColumns(context, task, task.columns, bytes, writer, tally);
+    const work = { source, bytes, writer, at };
+    if (rule.kind === 'scored') {
+      const { by } = rule, { kernels } = context;
+      const select = (count: number, height: number): number => {
+        let changed = 0;
+        if (by.kind !== 'rows') throw new CheckpointError('internal', { file: source.file.path }, `columns with rule ${by.kind}`);
+        for (let x = 0; x < count; x++) changed += kernels.smallest('F32', x * 4, height, count, by.selected);
+        return changed;
+      };
+      if (task.columns) maskScoredColumns(context, task.columns, { ...work, rule }, tally, select);
+      else maskScored(context, applier(context, asScores(source), by, tally), { ...work, rule });
+    } else if (rule.kind === 'blocks') maskBlocks(context, { ...work, rule }, tally);
+    else if (rule.kind === 'values') copyValues(context, { ...work, rule }, tally);
+    else if (rule.kind === 'bits') maskBits(context, { ...work, rule }, tally);
+    else if (task.columns) maskColumns(context, source, rule, task.columns, bytes, writer, at, tally);
     else {
       const apply = applier(context, source, rule, tally);
       streamWindows(context, source, bytes, apply.unit, (length, offset) => {
         apply.window(length);
-        writer.write(context.kernels.buffer.subarray(0, length), target.at + offset);
+        writer?.write(context.kernels.buffer.subarray(0, length), at + offset);
       });
     }
   }));
   return { zerosBefore: tally.zeros, zerosAfter: tally.zeros + tally.changed, changed: tally.changed };
 }
 
-interface Applier { readonly unit: number; window(length: number): void }
+/** A rule on the window in the kernels' buffer, which is a multiple of `unit` bytes (the last may be shorter). */
+export interface Applier { readonly unit: number; window(length: number): void }
 
-function applier(context: TaskContext, source: SliceSource, rule: TensorRule, tally: Tally): Applier {
+function applier(context: TaskContext, source: SliceSource, rule: MagnitudeRule, tally: Tally): Applier {
   const { dtype } = source;
   switch (rule.kind) {
     case 'cut': return isKernelFloat(dtype) ? kernelCut(context, dtype, rule, tally) : plainCut(context, source, rule, tally);
@@ -197,8 +219,10 @@ function columnGroups(context: TaskContext, source: SliceSource, rule: Rule<'gro
 }
 
 /** Rule `rows` where an output unit is a column: reads columns [from, to) of the matrix as one block of strided pieces. */
-function maskColumns(context: TaskContext, task: MaskTask, columns: { from: number; to: number }, bytes: ByteSource, writer: Writer, tally: Tally): void {
-  const { source, rule, target } = task, { buffer } = context.kernels;
+function maskColumns(
+  context: TaskContext, source: SliceSource, rule: MagnitudeRule, columns: { from: number; to: number }, bytes: ByteSource, writer: Writer | null, at: number, tally: Tally,
+): void {
+  const { buffer } = context.kernels;
   if (rule.kind !== 'rows') throw new CheckpointError('internal', { file: source.file.path }, `columns with rule ${rule.kind}`);
   const { width, bytes: stored } = rowBytes(source);
   const size = dtypes[source.dtype].bits / 8, count = columns.to - columns.from, piece = count * size, height = (source.to - source.from) / stored;
@@ -214,7 +238,7 @@ function maskColumns(context: TaskContext, task: MaskTask, columns: { from: numb
     tally.zeros += context.kernels.count(source.dtype, 0, count * height, 0).equal;
     for (let x = 0; x < count; x++) tally.changed += context.kernels.smallest(source.dtype, x * size, height, count, rule.selected);
   } else plainColumns(source, rule, buffer, count, height, tally);
-  each((view, offset) => writer.write(view, target.at + offset));
+  each((view, offset) => writer?.write(view, at + offset));
   context.progress(piece * height);
 }
 
@@ -225,5 +249,25 @@ function plainColumns(source: SliceSource, rule: Rule<'rows'>, buffer: Uint8Arra
     load(cells, x, count, height, column, tally);
     selectSmallest(column, height, rule.selected, scratch, chosen);
     clearChosen(cells, x, count, height, column, chosen, tally);
+  }
+}
+
+/** Bytes that were made while planning, in place of the tensor's own. A weight that becomes another is no change; one that becomes zero is. */
+function copyValues(context: TaskContext, { source, rule, bytes, writer, at }: { source: SliceSource; rule: Rule<'values'>; bytes: ByteSource; writer: Writer | null; at: number }, tally: Tally): void {
+  const { realPath, from, byteLength } = rule.values;
+  if (byteLength !== source.to - source.from) throw new CheckpointError('internal', { file: realPath }, `${byteLength} bytes for ${source.to - source.from}`);
+  const { size, mtimeMs } = statSync(realPath);
+  const values = openSource({ path: realPath, realPath, byteLength: size, mtimeMs }, source.io);
+  try {
+    streamWindows(context, source, bytes, 24, (length, offset) => {
+      const n = elementsIn(source.dtype, length), view = context.kernels.buffer.subarray(0, length);
+      const before = zerosIn(context, source.dtype, n);
+      values.read(from + offset, from + offset + length, view);
+      tally.zeros += before;
+      tally.changed += zerosIn(context, source.dtype, n) - before;
+      writer?.write(view, at + offset);
+    });
+  } finally {
+    values.close();
   }
 }

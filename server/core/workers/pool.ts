@@ -131,7 +131,7 @@ class ThreadPool implements WorkerPool {
     if (!this.seats.delete(seat)) return;
     const { entry } = seat;
     seat.entry = null;
-    entry?.settle({ error: new CheckpointError('child-died', { file: entry.task.source.file.path }, `worker thread: ${reason}`) });
+    entry?.settle({ error: new CheckpointError('child-died', 'source' in entry.task ? { file: entry.task.source.file.path } : {}, `worker thread: ${reason}`) });
     this.pump();
   }
 }

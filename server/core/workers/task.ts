@@ -32,8 +32,11 @@ export function withSource<T>(slice: SliceSource, work: (bytes: ByteSource) => T
 /** A target file opened for positioned writing. */
 export interface Writer { write(bytes: Uint8Array, at: number): void }
 
-/** Opens the target for the time of `work`. @throws `target-not-writable`, `disk-full` */
-export function withTarget<T>(target: Target, work: (writer: Writer) => T): T {
+/** Opens the target for the time of `work`, which gets null where there is none. @throws `target-not-writable`, `disk-full` */
+export function withTarget<T>(target: Target, work: (writer: Writer) => T): T;
+export function withTarget<T>(target: Target | null, work: (writer: Writer | null) => T): T;
+export function withTarget<T>(target: Target | null, work: (writer: Writer) => T): T {
+  if (target === null) return (work as (writer: Writer | null) => T)(null);
   const place = { file: target.path };
   const refuse = (error: unknown): never => {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -67,7 +70,8 @@ export function withTarget<T>(target: Target, work: (writer: Writer) => T): T {
 export function streamWindows(context: TaskContext, slice: SliceSource, bytes: ByteSource, unit: number, visit: (length: number, offset: number) => void): void {
   const { buffer } = context.kernels;
   // The plain paths are slower: shorter windows, so that a cancel is seen as soon.
-  const window = isKernelFloat(slice.dtype) ? WINDOW_BYTES : WINDOW_BYTES / 4;
+  // So is what stands for many weights each.
+  const window = slice.encoded?.steps.at(-1)?.kind === 'blockMeans' ? WINDOW_BYTES / 32 : isKernelFloat(slice.dtype) ? WINDOW_BYTES : WINDOW_BYTES / 4;
   const size = Math.max(unit, Math.floor(window / unit) * unit);
   if (size > buffer.length) throw new CheckpointError('unsupported-scope', { file: slice.file.path }, `a row or group of ${unit} bytes exceeds the window of ${buffer.length} bytes`);
   for (let from = slice.from; from < slice.to; from += size) {

@@ -1,3 +1,4 @@
+import { CheckpointError } from '../errors';
 import { CountedSum } from '../stats/counted';
 import { mergeHistograms, sparse } from '../stats/histogram';
 import { emptyMoments, mergeMoments } from '../stats/moments';
@@ -67,6 +68,27 @@ export async function structureTensor(pool: WorkerPool, source: SliceSource, ori
   const sources = orientation === 'out-in' ? cutRows(source, 1) : matrices(source);
   const parts = await all(sources.map((slice) => pool.run({ kind: 'structure', source: slice, orientation }, signal, onBytes)));
   return parts.reduce((a, b) => ({ rows: a.rows + b.rows, deadRows: a.deadRows + b.deadRows, groups: a.groups + b.groups, ready: a.ready + b.ready }), { rows: 0, deadRows: 0, groups: 0, ready: 0 });
+}
+
+/**
+ * Sums of |w| of each stored row, (matrices x height), and each stored column, (matrices x width), of the last two axes. The same for any
+ * number of threads. @throws CheckpointError `unsupported-pattern` where rows do not end on a byte
+ */
+export async function sumsTensor(pool: WorkerPool, source: SliceSource, signal?: AbortSignal): Promise<WorkerAnswers['sums']> {
+  const width = source.shape.at(-1) ?? 1, height = source.shape.at(-2) ?? 1;
+  if ((width * dtypes[source.dtype].bits) % 8 !== 0) throw new CheckpointError('unsupported-pattern', { file: source.file.path }, `rows of ${width} ${source.dtype} do not end on a byte`);
+  const parts = matrices(source).map((matrix) => cutRows(matrix, 1));
+  const answers = await all(parts.map((slices) => all(slices.map((slice) => pool.run({ kind: 'sums', source: slice }, signal)))));
+  const rows = new Float64Array(parts.length * height), columns = new Float64Array(parts.length * width);
+  answers.forEach((slices, matrix) => {
+    let at = matrix * height;
+    for (const part of slices) {
+      rows.set(part.rows, at);
+      at += part.rows.length;
+      part.columns.forEach((sum, x) => { columns[matrix * width + x] += sum; });
+    }
+  });
+  return { rows, columns };
 }
 
 /** Slices of whole blocks of `rows` stored rows. A row that does not end on a byte leaves the source in one piece. */

@@ -4,10 +4,14 @@ import { CheckpointError } from '../errors';
 import { loadKernels } from '../kernels/kernels';
 import type { WorkerAnswers, WorkerTask } from './contract';
 import { countTask, refineTask } from './countTask';
+import { hashTask } from './hashTask';
+import { packTask } from './packTask';
+import { eliminateTask, sweepTask } from './denseTask';
 import { maskTask } from './maskTask';
 import type { FromWorker, ToWorker, WorkerStart } from './messages';
 import { scanTask } from './scanTask';
 import { structureTask } from './structureTask';
+import { sumsTask } from './sumsTask';
 import { streamWindows, withSource, withTarget, type TaskContext } from './task';
 
 // The entry of one worker thread: one WASM instance, one task at a time. A task that throws ends only itself.
@@ -18,7 +22,12 @@ function perform(context: TaskContext, task: WorkerTask): WorkerAnswers[WorkerTa
     case 'refine': return refineTask(context, task.source, task.keys);
     case 'count': return countTask(context, task.source, task.magnitude);
     case 'structure': return structureTask(context, task.source, task.orientation);
+    case 'sums': return sumsTask(context, task.source);
     case 'mask': return maskTask(context, task);
+    case 'pack': return packTask(context, task);
+    case 'hash': return hashTask(context, task.source);
+    case 'eliminate': return eliminateTask(context, task);
+    case 'sweep': return sweepTask(context, task);
     case 'copy': return withSource(task.source, (bytes) => withTarget(task.target, (writer) => {
       streamWindows(context, task.source, bytes, 1, (length, offset) => writer.write(context.kernels.buffer.subarray(0, length), task.target.at + offset));
       return { bytes: task.source.to - task.source.from };

@@ -35,7 +35,7 @@ export const catalog: Verb<'catalog'> = {
     }
     return {
       formats: formats.map(({ id, title, extensions, writable }) => ({ id, title, summary: `Files named ${extensions.map((extension) => `*${extension}`).join(', ')}.`, extensions: [...extensions], writable })),
-      methods: pruningMethods.map(({ id, title, summary, scopes, defaultScope, patterns, needsCalibration }) => ({ id, title, summary, scopes: [...scopes], defaultScope, patterns: [...patterns], needsCalibration })),
+      methods: pruningMethods.map(({ id, title, summary, scopes, defaultScope, patterns, allocations, needs, parameters, source }) => ({ id, title, summary, scopes: [...scopes], defaultScope, patterns: [...patterns], allocations: [...allocations], needsCalibration: needs !== null, parameters: [...parameters], source })),
       architectures: architectures.map(({ id, title, kind, modelTypes, buildGraph }) => ({ id, title, summary: `model_type ${modelTypes.join(', ')}.`, kind, evaluates: buildGraph !== null })),
       benchmarks: benchmarks.map((benchmark) => ({
         id: benchmark.id, title: benchmark.title, summary: `${benchmark.title}.`, available: locateBenchmark(benchmark, context.dataFolder) !== null, note: benchmark.note,
@@ -50,13 +50,17 @@ export const catalog: Verb<'catalog'> = {
   text: catalogText,
 };
 
+const methodWords = ({ scopes, defaultScope, patterns, allocations, parameters }: CatalogJson['methods'][number]): string => [
+  `scopes ${scopes.join(', ')} (default ${defaultScope})`, `patterns ${patterns.join(', ')}`, `allocations ${allocations.join(', ')}`, ...parameters.map(({ name, fallback }) => `--${name} (default ${fallback})`),
+].join('; ');
+
 function catalogText(output: CatalogJson): string {
   const section = (name: string, rows: readonly (readonly [string, string, string])[]): string =>
     `${name}\n${table([{ title: '  id', align: 'left' }, { title: 'what', align: 'left' }, { title: '', align: 'left' }], rows.map(([id, title, rest]) => [`  ${id}`, title, rest]))}`;
   const there = (available: boolean, otherwise: string): string => available ? 'available' : otherwise;
   return [
     section('formats', output.formats.map((one) => [one.id, one.summary, one.writable ? 'read and written' : 'read'])),
-    section('methods', output.methods.map((one) => [one.id, one.summary, `scopes ${one.scopes.join(', ')} (default ${one.defaultScope}); patterns ${one.patterns.join(', ')}`])),
+    section('methods', output.methods.map((one) => [one.id, one.summary, methodWords(one)])),
     section('architectures', output.architectures.map((one) => [one.id, one.title, `${one.kind}${one.evaluates ? '' : ', not evaluated'}; ${one.summary}`])),
     section('benchmarks', output.benchmarks.map((one) => [one.id, one.title, there(one.available, 'not found (--data FOLDER)') + (one.note ? `; ${one.note}` : '')])),
     section('protocols', output.protocols.map((one) => [one.id, one.title, `${one.kind}, ${one.metric}`])),

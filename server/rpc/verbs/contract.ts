@@ -49,5 +49,5 @@ export interface Verb<Name extends keyof VerbOutputs = keyof VerbOutputs> {
   /** Long work; yields progress (the shell prints it to stderr), answers with what --json prints. */
   run(args: Arguments, context: VerbContext): Job<VerbOutputs[Name]>;
   /** What a person reads on stdout without --json. */
-  text(output: VerbOutputs[Name]): string;
+  text(output: VerbOutputs[Name], how?: { readonly verbose: boolean }): string;
 }

@@ -17,6 +17,7 @@ export const verbs: readonly VerbEntry[] = [
   entry('inspect', async () => (await import('./inspect')).inspect),
   entry('stats', async () => (await import('./stats')).stats),
   entry('prune', async () => (await import('./prune')).prune),
+  entry('apply', async () => (await import('./apply')).apply),
   entry('eval', async () => (await import('./eval')).evaluate),
   entry('sweep', async () => (await import('./sweep')).sweep),
   entry('compare', async () => (await import('./compare')).compare),

@@ -7,6 +7,10 @@ import { lensesOf, pruneFlags } from '../../../server/language/lenses';
 import { percent } from '../../../server/language/percent';
 import { readModifierRecipe } from '../../../server/language/modifierRecipe';
 import { parseRecipe } from '../../../server/language/recipe';
+import { findMethod } from '../../../server/core/pruning/registry';
+import { parseArguments } from '../../../server/rpc/arguments';
+import { pruneRequest } from '../../../server/rpc/pruneRequest';
+import { prune } from '../../../server/rpc/verbs/prune';
 import { checkpointAt, documentKind, startsServer } from '../../../server/language/siblings';
 import { nearest } from '../../../server/language/nearest';
 
@@ -20,6 +24,16 @@ test('each level of a recipe gets its lens on its own line, the sweep is on top'
   ]);
   assert.deepEqual(lenses[2].argument, { path: path.join(path.dirname(file), 'm'), sparsity: 0.1, flags: ['--scope', 'tensor', '--exclude', '*.wte.weight', 'b'] });
   assert.deepEqual(lenses[0].argument, { path: path.join(path.dirname(file), 'm'), recipe: file });
+});
+
+test('what a recipe says of allocation and of the numbers of its method becomes flags that the command line reads alike', () => {
+  const known = { parameters: [{ name: 'ria-power', min: 0, max: 4, whole: false, methods: ['ria'] }] };
+  const flagsOf = (text: string): string[] => pruneFlags(parseRecipe(`method: ria\nlevels: 0.5\n${text}`, known).recipe!, '/models');
+  assert.deepEqual(flagsOf('allocation: owl\nowl-m: 7\nowl-published: true\nria-power: 0.25\n'), ['--method', 'ria', '--allocation', 'owl', '--owl-m', '7', '--owl-published', '--ria-power', '0.25']);
+  const args = parseArguments(flagsOf('scope: tensor\nallocation: {"*.mlp.*": 0.6, "*": 0.4}\nria-power: 0\n').concat('--sparsity', '0.5'), prune.flags);
+  const request = pruneRequest(args, findMethod('ria'), { cwd: '/', threads: 1, dataFolder: null });
+  assert.deepEqual([request.allocation, request.parameters], [{ kind: 'table', entries: [{ glob: '*.mlp.*', sparsity: 0.6 }, { glob: '*', sparsity: 0.4 }] }, { 'ria-power': 0 }]);
+  assert.deepEqual(flagsOf('allocation: uniform\n'), ['--method', 'ria']);
 });
 
 test('a recipe with an error offers nothing to run', () => {
@@ -46,17 +60,17 @@ const compressor = `pruning_stage:
 `;
 test('an llm-compressor recipe gets the same lens, with N:M turned from removed to kept', () => {
   const read = readModifierRecipe(compressor, ['magnitude', 'wanda']);
-  assert.deepEqual(read?.levels.map((level) => [level.value, level.line, level.method, level.pattern]), [[0.5, 4, 'wanda', '3:4']]);
-  assert.deepEqual(read?.remarks.map((remark) => remark.line), [6, 8]);
-  assert.deepEqual(lensesOf(path.resolve('/m/recipe.yaml'), 'yaml', compressor, { methods: ['magnitude', 'wanda'] }).map((lens) => [lens.line, lens.title]), [[3, 'Prune to 50 %']]);
-  assert.deepEqual(readModifierRecipe(compressor)?.levels, []);
+  assert.deepEqual(read?.levels.map((level) => [level.value, level.line, level.method, level.pattern]), [[0.25, 4, 'wanda', '3:4']]);
+  assert.deepEqual(read?.remarks.map((remark) => remark.line), [4, 8]);
+  assert.deepEqual(lensesOf(path.resolve('/m/recipe.yaml'), 'yaml', compressor, { methods: ['magnitude', 'wanda'] }).map((lens) => [lens.line, lens.title]), [[3, 'Prune to 25 %']]);
+  assert.match(readModifierRecipe(compressor, ['magnitude'])!.remarks[0].message, /no method wanda/);
   assert.deepEqual(lensesOf(path.resolve('/m/any.yaml'), 'yaml', 'a: 1\n'), []);
 });
 
 test('flags say only what differs from the defaults', () => {
   const { recipe } = parseRecipe('levels: [0.5]\n');
   assert.ok(recipe);
-  assert.deepEqual(pruneFlags(recipe), []);
+  assert.deepEqual(pruneFlags(recipe, '/models'), []);
 });
 
 test('percentages are short and exact', () => {

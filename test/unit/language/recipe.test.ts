@@ -2,6 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { pruneFlags } from '../../../server/language/lenses';
 import { parseRecipe, type ParsedRecipe } from '../../../server/language/recipe';
 
 const errorsOf = (parsed: ParsedRecipe) => parsed.diagnostics.filter((d) => d.severity === 'error');
@@ -27,6 +28,7 @@ test('the recipe of the design is read whole and without complaint', () => {
   assert.deepEqual(recipe, {
     checkpoint: './gpt2-xl', method: 'magnitude', scope: 'global', pattern: 'unstructured', include: [], exclude: ['*.wte.weight'], levels: [0.1, 0.5, 0.9, 0.95, 0.99],
     benchmarks: ['wikitext-2-raw', 'wikitext-103'], text: null, protocol: 'hf-stride', context: 1024, stride: 512, limit: null, provider: 'auto', out: './runs/gpt2-xl', seed: 0,
+    allocation: [], owl: {}, parameters: {}, calibration: {},
   });
   assert.deepEqual(levels.map((level) => page.slice(level.from, level.to)), ['0.1', '0.5', '0.9', '0.95', '0.99']);
   assert.ok(levels.every((level) => level.line === 6));
@@ -98,6 +100,26 @@ test('numbers in any spelling of YAML are numbers', () => {
   assert.deepEqual(parseRecipe('levels: [1e-3, .5, 0]\n').recipe?.levels, [0.001, 0.5, 0]);
 });
 
+const methodNumbers = { methods: ['magnitude', 'ria'], parameters: [{ name: 'ria-power', min: 0, max: 4, whole: false, methods: ['ria'] }] };
+
+test('allocations, blocks and the numbers of a method are read as the command line takes them', () => {
+  const read = (text: string): ReturnType<typeof parseRecipe> => parseRecipe(text, methodNumbers);
+  const { recipe } = read('method: ria\nlevels: 0.5\npattern: 16x16\nscope: tensor\nallocation: owl\nowl-m: 7\nowl-lambda: 0.1\nowl-published: true\nria-power: 0.25\n');
+  assert.deepEqual([recipe?.pattern, recipe?.allocation, recipe?.owl, recipe?.parameters], ['16x16', ['owl'], { m: 7, lambda: 0.1, published: true }, { 'ria-power': 0.25 }]);
+  assert.deepEqual(read('levels: 0.5\nallocation: {"*.mlp.*": 0.6, "*": 0.4}\n').recipe?.allocation, ['*.mlp.*=0.6', '*=0.4']);
+  assert.deepEqual(read('levels: 0.5\nallocation: uniform\n').recipe?.allocation, ['uniform']);
+  for (const [text, word] of [
+    ['allocation: even', /none of them/], ['allocation: {"*": 60 %}', /write 0\.6/], ['allocation: {}', /0 are given/], ['allocation: {"*": }', /nothing is not a number/], ['owl-m: 5', /goes with allocation: owl/],
+    ['allocation: owl\nowl-m: 0', /above 0/], ['allocation: owl\nowl-lambda: 2', /from 0 to 0\.5/], ['allocation: owl\nowl-published: yes please', /true or false/],
+    ['ria-power: 0.5', /for ria; magnitude does not/], ['method: ria\nria-power: 5', /from 0 to 4/], ['ria-powr: 0.5', /did you mean ria-power/], ['pattern: 1x1', /neither/], ['pattern: 0x4', /neither/], ['pattern: 16x5000', /neither/],
+  ] as const) {
+    const parsed = read(`levels: 0.5\n${text}\n`);
+    assert.equal(parsed.recipe, null, text);
+    assert.match(errorsOf(parsed).map(({ message }) => message).join(' '), word, text);
+  }
+  assert.ok(parseRecipe('levels: 0.5\nria-power: 0.5\n').recipe, 'not checked while nobody has said which numbers there are');
+});
+
 test('nothing a stranger writes makes the parser throw', () => {
   const bomb = `a: &a [x,x,x,x]\n${'bcdefgh'.split('').map((c, i) => `${c}: &${c} [*${'abcdefg'[i]},*${'abcdefg'[i]},*${'abcdefg'[i]}]`).join('\n')}\nlevels: *h\n`;
   for (const text of ['', '\n\n', '# only\n', '\t', '%', '&', ': :', '{', '[[[', '? a\n: b', '---\na: 1\n---\nb: 2\n', '!!js/function x', 'levels: *nope', bomb, '\u0000', '1: 2', 'levels: [null]', '<<: {levels: [1]}']) {
@@ -122,5 +144,18 @@ test('the shared recipe cases behave as their manifest says', { skip: existsSync
     const parsed = parseRecipe(readFileSync(path.join(cases, `${name}.yaml`), 'utf8'));
     assert.equal(parsed.recipe, null, name);
     assert.ok(parsed.diagnostics.every((d) => d.line >= 1 && d.message.length > 10), name);
+  }
+});
+
+test('calibration is a map of text, samples, length and oneShot, and a prune that is offered has it as flags', () => {
+  const { recipe } = parseRecipe('method: wanda\nlevels: 0.5\ncalibration: {text: notes.txt, samples: 64, length: 512, oneShot: true}');
+  assert.deepEqual(recipe!.calibration, { text: 'notes.txt', samples: 64, length: 512, oneShot: true });
+  assert.deepEqual(pruneFlags(recipe!, path.resolve('/models')).slice(2), ['--calibration', path.resolve('/models/notes.txt'), '--calibration-samples', '64', '--calibration-length', '512', '--one-shot']);
+  assert.deepEqual(parseRecipe('levels: 0.5\ncalibration: {text: train}').recipe!.calibration, { text: 'train' });
+  for (const [wrong, said] of [['wide', /takes a map/], ['{samples: 0}', /calibration\.samples takes a whole number from 1/], ['{blocks: 3}', /blocks is none of them/], ['{oneShot: 3}', /true or false/]] as const) {
+    const { recipe: none, diagnostics } = parseRecipe(`levels: 0.5\ncalibration: ${wrong}`);
+    assert.equal(none, null);
+    assert.match(diagnostics[0].message, said);
+    assert.equal(diagnostics[0].line, 2);
   }
 });

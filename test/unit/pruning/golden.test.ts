@@ -33,7 +33,7 @@ after(async () => {
 const titleOf = (g: Golden): string => `${g.fixture} ${g.pattern ?? `${g.scope} ${g.sparsity}`} ${[...(g.include ?? []), ...(g.exclude ?? []).map((glob) => `-${glob}`)].join(' ')}`.trim();
 const requestOf = (g: Golden): PruneRequest => {
   const pattern = parsePattern(g.pattern ?? 'unstructured');
-  return { sparsity: pattern === 'unstructured' ? g.sparsity! : patternSparsity(pattern), scope: g.scope, pattern, include: g.include ?? [], exclude: g.exclude ?? [], seed: 0 };
+  return { sparsity: patternSparsity(pattern) ?? g.sparsity!, scope: g.scope, pattern, include: g.include ?? [], exclude: g.exclude ?? [], seed: 0 };
 };
 
 test('there are golden values for every fixture, scope and pattern', () => {

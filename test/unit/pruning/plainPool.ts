@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
-import type { TensorRule } from '../../../server/core/pruning/contract';
+import type { MagnitudeRule } from '../../../server/core/pruning/contract';
 import type { SliceSource, WorkerAnswers, WorkerPool, WorkerTask } from '../../../server/core/workers/contract';
 import { codeValues } from '../../../server/core/kernels/codes';
 import { decodeInto } from '../../../server/core/tensor/decode';
@@ -9,13 +10,14 @@ import { dtypes } from '../../../server/core/tensor/dtype';
 export const plainPool: WorkerPool = {
   threads: 1,
   async run<T extends WorkerTask>(task: T, _signal?: AbortSignal, onBytes?: (bytes: number) => void): Promise<WorkerAnswers[T['kind']]> {
-    onBytes?.(task.source.to - task.source.from);
+    if ('source' in task) onBytes?.(task.source.to - task.source.from);
     return answer(task) as WorkerAnswers[T['kind']];
   },
   close: () => Promise.resolve(),
 };
 
 function answer(task: WorkerTask): WorkerAnswers[WorkerTask['kind']] {
+  if (!('source' in task)) throw new Error(`${task.kind} has no referee here`);
   const bytes = Uint8Array.from(readFileSync(task.source.file.realPath).subarray(task.source.from, task.source.to));
   switch (task.kind) {
     case 'copy': write(task.target, bytes); return { bytes: bytes.length };
@@ -32,14 +34,15 @@ function answer(task: WorkerTask): WorkerAnswers[WorkerTask['kind']] {
     }
     case 'mask': {
       if (task.columns) throw new Error('whole tensors only');
-      const before = magnitudesOf(task.source, bytes), chosen = select(before, task.source.shape, task.rule), size = dtypes[task.source.dtype].bits / 8;
+      const before = magnitudesOf(task.source, bytes), chosen = select(before, task.source.shape, task.rule as MagnitudeRule), size = dtypes[task.source.dtype].bits / 8;
       for (const i of chosen) bytes.fill(0, i * size, (i + 1) * size);
-      write(task.target, bytes);
+      if (task.target) write(task.target, bytes);
       const zeros = (w: Float64Array): number => w.filter((x) => x === 0).length;
       const zerosBefore = zeros(before), zerosAfter = zeros(magnitudesOf(task.source, bytes));
       return { zerosBefore, zerosAfter, changed: zerosAfter - zerosBefore };
     }
-    case 'structure': throw new Error('not needed here');
+    case 'hash': return { sha256: createHash('sha256').update(bytes).digest('hex') };
+    case 'structure': case 'sums': case 'pack': throw new Error('not needed here');
   }
 }
 
@@ -69,7 +72,7 @@ function scan(source: SliceSource, w: Float64Array): WorkerAnswers['scan'] {
 }
 
 /** Positions that a rule selects, by sorting. */
-function select(w: Float64Array, shape: readonly number[], rule: TensorRule): number[] {
+function select(w: Float64Array, shape: readonly number[], rule: MagnitudeRule): number[] {
   const smallest = (positions: number[], count: number): number[] => positions.filter((i) => !Number.isNaN(w[i])).sort((a, b) => w[a] - w[b] || a - b).slice(0, count);
   if (rule.kind === 'cut') {
     const all = Array.from(w.keys());

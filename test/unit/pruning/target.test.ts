@@ -97,7 +97,7 @@ test('a folder gets the weights, the index and the small files of the model, and
   const { code, json, err } = await winnow(['prune', model, '--sparsity', '0.5']);
   assert.equal(code, 0, err);
   const out = (json as PruneJson).out;
-  assert.deepEqual(readdirSync(out).sort(), ['config.json', 'model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors', 'model.safetensors.index.json', 'tokenizer.json']);
+  assert.deepEqual(readdirSync(out).sort(), ['config.json', 'model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors', 'model.safetensors.index.json', 'tokenizer.json', 'winnow-manifest.json']);
   assert.deepEqual({ ...snapshot(model), 'pytorch_model.bin': undefined }, { ...before, 'pytorch_model.bin': undefined });
   assert.equal(openCheckpoint(out).tensors.length, 2);
   assert.deepEqual(openCheckpoint(out).problems, [], 'the total in the index is right now');
@@ -110,7 +110,7 @@ test('--force replaces an old output, keeps what a person put beside it, and ref
   for (const stale of ['model-00001-of-00002.safetensors', 'model.safetensors.index.json', 'vocab.json', 'config.json']) writeFileSync(path.join(out, stale), 'stale');
   const { code, err } = await winnow(['prune', model, '--sparsity', '0.5', '--out', out, '--force']);
   assert.equal(code, 0, err);
-  assert.deepEqual(readdirSync(out).sort(), ['config.json', 'mine.txt', 'model.safetensors', 'tokenizer.json']);
+  assert.deepEqual(readdirSync(out).sort(), ['config.json', 'mine.txt', 'model.safetensors', 'tokenizer.json', 'winnow-manifest.json']);
   assert.equal(openCheckpoint(out).config?.model_type, 'llama');
 
   mkdirSync(path.join(out, 'runs'));
@@ -226,8 +226,8 @@ test('wrong usage says what would be right', async () => {
   const model = makeModel('usage');
   const table: [string[], RegExp, number][] = [
     [[], /--sparsity is missing/, 2], [['--sparsity', '50%'], /from 0 to 1, not `50%`/, 2], [['--sparsity', '1.5'], /from 0 to 1/, 2], [['--sparsity', '-0.1'], /from 0 to 1/, 2], [['--sparsity', 'NaN'], /from 0 to 1/, 2],
-    [['--sparsity', '0.3', '--pattern', '2:4'], /implies --sparsity 0.5/, 2], [['--pattern', '4:2'], /unsupported-pattern/, 1], [['--sparsity', '0.5', '--scope', 'layer'], /--scope takes global, tensor, row/, 2],
-    [['--sparsity', '0.5', '--method', 'wand'], /unknown-method: .*magnitude/, 1], [['--sparsity', '0.5', '--calibration', 'train'], /magnitude needs none/, 2],
+    [['--sparsity', '0.3', '--pattern', '2:4'], /implies --sparsity 0.5/, 2], [['--pattern', '4:2'], /unsupported-pattern/, 2], [['--sparsity', '0.5', '--scope', 'layer'], /--scope takes global, tensor, row/, 2],
+    [['--sparsity', '0.5', '--method', 'wand'], /unknown-method: .*magnitude/, 2], [['--sparsity', '0.5', '--calibration', 'train'], /magnitude needs none/, 2],
     [['--sparsity', '0.5', '--include', 'nothing*'], /no-match/, 1], [['--sparsity', '0.5', '--exclude', '*.bias'], /no-match/, 1], [['--sparsity', '0.5', '--exclude', '*'], /nothing-in-scope/, 1],
     [['--sparsity', '0.5', '--include', '[a'], /Glob/, 2],
   ];

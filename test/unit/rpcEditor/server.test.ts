@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { createMessageConnection, IPCMessageReader, IPCMessageWriter, type CodeLens, type Diagnostic, type MessageConnection } from 'vscode-languageserver/node';
+import { CancellationTokenSource, createMessageConnection, IPCMessageReader, IPCMessageWriter, type CodeLens, type Diagnostic, type MessageConnection } from 'vscode-languageserver/node';
 import { noteChild, reapOrphans } from '../../../server/rpc/childFiles';
 import { isAlive, startStamp } from '../../../server/rpc/processIdentity';
 
@@ -101,4 +101,21 @@ test('a child whose parent is gone is ended by the next start; others are left a
     assert.ok(isAlive(ours.pid!, startStamp(ours.pid!)));
     assert.deepEqual(readdirSync(children), [`${ours.pid}.json`]);
   } finally { for (const each of [orphan, ours, parent]) each.kill('SIGKILL'); }
+});
+
+test('a preview counts what pruning would change, writes nothing, and is cancelled like any call', async () => {
+  const before = readdirSync(folder, { recursive: true }).filter((name) => !String(name).startsWith('storage')).sort();
+  const args = ['prune', model, '--sparsity', '0.5', '--out', path.join(folder, 'never')];
+  const { ok, result } = await ask('previewPrune', { checkpoint: model, args });
+  assert.equal(ok, true);
+  assert.deepEqual([result.dryRun, result.changed, result.prunedParameters, result.out], [true, 23, 24, path.join(folder, 'never')], 'one weight of the 24 is zero already');
+  assert.deepEqual(readdirSync(folder, { recursive: true }).filter((name) => !String(name).startsWith('storage')).sort(), before);
+  const refused = await ask('previewPrune', { checkpoint: model, args: ['prune', path.join(folder, 'nowhere'), '--sparsity', '0.5'] });
+  assert.deepEqual([refused.ok, refused.failure.code], [false, 'not-found']);
+  assert.match(refused.failure.sentence, /nowhere/);
+  assert.equal((await ask('previewPrune', { checkpoint: model, args: ['sweep', model] })).failure.code, 'usage');
+  const cancel = new CancellationTokenSource(), cancelled = connection.sendRequest<Answer>('winnow/previewPrune', { checkpoint: model, args }, cancel.token);
+  cancel.cancel();
+  const answered = await cancelled;
+  assert.equal(answered.failure?.code, 'cancelled', JSON.stringify(answered).slice(0, 300));
 });

@@ -26,4 +26,4 @@ export async function withSession<T>(graph: ModelGraph, use: (session: Session) 
 }
 
 /** The id of the child behind a session; not part of the contract, tests kill it. */
-export const childPid = (session: Session): number | undefined => (session as unknown as { pid: number | undefined }).pid;
+export const childPid = (session: Session): number | undefined => (session as unknown as { session: { pid: number | undefined } }).session.pid;

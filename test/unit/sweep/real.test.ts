@@ -66,12 +66,14 @@ function assertSame(a: Float32Array, b: Float32Array, what: string): void {
   assert.equal(a.length, b.length);
   let worst = 0;
   a.forEach((loss, i) => { worst = Math.max(worst, Math.abs(loss - b[i]) / Math.max(1, Math.abs(b[i]))); });
-  assert.ok(worst <= 1e-6, `${what}: losses differ by ${worst}`);
+  // The bytes are the same; `eval` prepacks a small model's weights and a sweep does not, which moves the last bits of the products.
+  assert.ok(worst <= 1e-5, `${what}: losses differ by ${worst}`);
 }
 
 test('what a sweep evaluates is what prune writes: masked in the graph, by rows and by groups', options, async () => {
   for (const [name, change] of [
-    ['global', {}], ['tensor', { scope: 'tensor' }], ['row', { scope: 'row' }], ['2:4', { pattern: { keep: 2, of: 4 } }], ['excluded', { exclude: ['*.mlp.*'], levels: [0.9] }], ['included', { include: ['*wte.weight', '*ln_1.weight'] }],
+    ['global', {}], ['tensor', { scope: 'tensor' }], ['row', { scope: 'row' }], ['random', { methods: ['random'], seed: 7 }], ['blocks', { pattern: { rows: 4, columns: 8 } }],
+    ['table', { scope: 'tensor', allocation: { kind: 'table', entries: [{ glob: '*.mlp.*', sparsity: 0.6 }] } }], ['2:4', { pattern: { keep: 2, of: 4 } }], ['excluded', { exclude: ['*.mlp.*'], levels: [0.9] }], ['included', { include: ['*wte.weight', '*ln_1.weight'] }],
   ] as const) {
     const finished = await sweep(path.join(folder, `same-${name.replace(':', '-')}`), change as Partial<SweepRequest>);
     const { result, losses } = finished[1];

@@ -59,7 +59,27 @@ test('the address of a cell changes with every field and with the checkpoint, an
   for (const key of Object.keys(cell) as (keyof CellSpecification)[]) assert.notEqual(cellId({ ...cell, [key]: 'other' }, FINGERPRINT), id, key);
 });
 
+test('cells of different numbers or allocations have different addresses; where nothing is asked they are those of before', () => {
+  const one = (change: Partial<typeof fakeRequest>): CellSpecification => planCells({ ...fakeRequest, levels: [0.5], benchmarks: ['sample'], ...change })[1];
+  const plain = one({ methods: ['magnitude'] });
+  assert.ok(!('allocation' in plain) && !('parameters' in plain));
+  const owl = { kind: 'owl', m: 5, lambda: 0.08, published: false } as const;
+  const cells = [plain, one({ scope: 'tensor' }), one({ scope: 'tensor', allocation: owl }), one({ scope: 'tensor', allocation: { ...owl, m: 7 } }), one({ scope: 'tensor', allocation: { ...owl, published: true } }),
+    one({ scope: 'tensor', allocation: { kind: 'table', entries: [{ glob: '*', sparsity: 0.5 }] } }), one({ methods: ['ria'] }), one({ methods: ['ria'], parameters: { 'ria-power': 0.25 } })];
+  assert.equal(new Set(cells.map((cell) => cellId(cell, FINGERPRINT))).size, cells.length);
+  assert.deepEqual(one({ methods: ['ria'] }).parameters, { 'ria-power': 0.5 }, 'a default is written down: it may be another one day');
+  assert.equal(cellId(one({ methods: ['ria'], parameters: { 'ria-power': 0.5 } }), FINGERPRINT), cellId(one({ methods: ['ria'] }), FINGERPRINT));
+  assert.deepEqual(one({ methods: ['magnitude'], parameters: { 'ria-power': 0.25 } }), plain, 'a number of another method is none of its own');
+  assert.throws(() => one({ allocation: owl }), { code: 'unsupported-allocation' }, 'the global scope allocates by itself');
+  assert.throws(() => one({ methods: ['ria'], parameters: { 'ria-power': 9 } }), { code: 'bad-parameter' });
+  for (const change of [{ allocation: { kind: 'owl' } }, { allocation: { kind: 'table', entries: [{ glob: '*', sparsity: 2 }] } }, { parameters: { x: 'NaN' } }, { pattern: { rows: 0, columns: 4 } }, { pattern: { keep: 2, of: 4, rows: 1 } }]) {
+    assert.throws(() => parseSpecification(toJson({ ...plain, ...change }), 's.json'), { code: 'bad-specification' }, JSON.stringify(change));
+  }
+});
+
 test('a specification survives writing and reading, and a wrong one is refused with its key', () => {
+  for (const change of [{ pattern: { keep: 2, of: 4 } }, { pattern: { rows: 16, columns: 8 } }, { scope: 'tensor', allocation: { kind: 'owl', m: 5, lambda: 0.08, published: false } }, { methods: ['ria'], parameters: { 'ria-power': 0.25 } },
+    { scope: 'tensor', allocation: { kind: 'table', entries: [{ glob: '*', sparsity: 0.5 }] } }] as const) for (const cell of planCells({ ...fakeRequest, ...change })) assert.deepEqual(parseSpecification(toJson(cell), 's.json'), cell);
   for (const cell of planCells({ ...fakeRequest, pattern: { keep: 2, of: 4 } })) assert.deepEqual(parseSpecification(toJson(cell), 's.json'), cell);
   const [cell] = planCells(fakeRequest);
   for (const [change, key] of [

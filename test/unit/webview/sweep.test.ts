@@ -8,7 +8,7 @@ const plain = (text: string): string => text.replaceAll(' ', ' ');
 function cell(part: Partial<SweepCellJson> & { ratio?: [number, number, number] }): SweepCellJson {
   const { ratio, ...rest } = part;
   return {
-    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', benchmark: 'wikitext-2-raw', protocol: 'hf-stride', metric: 'perplexity', achieved: part.level ?? 0.5, achievedTotal: 0.4, threshold: 0.1, value: 30, meanLoss: 3.4,
+    level: 0.5, method: 'magnitude', scope: 'global', pattern: 'unstructured', options: [], benchmark: 'wikitext-2-raw', protocol: 'hf-stride', metric: 'perplexity', achieved: part.level ?? 0.5, achievedTotal: 0.4, calibration: null, threshold: 0.1, value: 30, meanLoss: 3.4,
     standardError: 0.5, standardErrorIid: 0.1, ratioToBaseline: ratio ? { value: ratio[0], low: ratio[1], high: ratio[2] } : null, verdict: null, bytes: { dense: 100, deflate: 60, bitmask: 55, csr: 110 }, runtime: null, runtimeProblem: null, seconds: 1, problem: null, ...rest,
   };
 }
@@ -71,6 +71,6 @@ test('times and names', () => {
 
 test('hovering over the verdict tells how far the predictions lie from the dense model, where that was measured', () => {
   assert.equal(divergenceTitle(cell({})), null);
-  const title = divergenceTitle(cell({ klDivergence: { mean: 0.008649, standardError: null, standardErrorIid: 0.00006612, median: 0.00585, p99: 0.04735, max: 0.354 }, sameTop1: { value: 0.9134, standardError: null, standardErrorIid: null } }));
+  const title = divergenceTitle(cell({ klDivergence: { mean: 0.008649, standardError: null, standardErrorIid: 0.00006612, median: 0.00585, p99: 0.04731, max: 0.354 }, sameTop1: { value: 0.9134, standardError: null, standardErrorIid: null } }));
   assert.equal(plain(title ?? ''), 'KL divergence from dense 0.00865 ± 0.0000661 nats a token (median 0.00585, 99 % 0.0473)\nsame most probable token 91.3 %');
 });

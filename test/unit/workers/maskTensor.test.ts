@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { CheckpointError } from '../../../server/core/errors';
 import { codeValues, readCode } from '../../../server/core/kernels/codes';
-import type { TensorRule } from '../../../server/core/pruning/contract';
+import type { MagnitudeRule } from '../../../server/core/pruning/contract';
 import { dtypes, type DType } from '../../../server/core/tensor/dtype';
 import type { SliceSource } from '../../../server/core/workers/contract';
 import { maskTensor } from '../../../server/core/workers/maskTensor';
@@ -23,7 +23,7 @@ function magnitudes(dtype: DType, bytes: Uint8Array, n: number): number[] {
 }
 
 /** Index lists that compete with one another, and how many of each list go. */
-function contests(rule: TensorRule, shape: readonly number[], m: readonly number[]): { of: number[]; drop: number }[] {
+function contests(rule: MagnitudeRule, shape: readonly number[], m: readonly number[]): { of: number[]; drop: number }[] {
   const all = m.map((_, i) => i);
   if (rule.kind === 'cut') {
     return [{ of: all, drop: m.filter((x) => x < rule.threshold).length + Math.min(rule.ties, m.filter((x) => x === rule.threshold).length) }];
@@ -40,7 +40,7 @@ function contests(rule: TensorRule, shape: readonly number[], m: readonly number
   return [...lines.values()].map((of) => ({ of, drop: rule.kind === 'rows' ? rule.selected : of.length < rule.of ? 0 : rule.of - rule.keep }));
 }
 
-function referee(dtype: DType, shape: readonly number[], bytes: Uint8Array, rule: TensorRule): Set<number> {
+function referee(dtype: DType, shape: readonly number[], bytes: Uint8Array, rule: MagnitudeRule): Set<number> {
   const n = shape.reduce((a, b) => a * b, 1), m = magnitudes(dtype, bytes, n), selected = new Set<number>();
   for (const { of, drop } of contests(rule, shape, m)) {
     const order = of.filter((i) => !Number.isNaN(m[i])).sort((a, b) => m[a] - m[b] || a - b);
@@ -65,7 +65,7 @@ function tiedBytes(dtype: DType, n: number, seed: number): Uint8Array {
 }
 
 const at = 5; // neither source nor target is aligned
-async function check(dtype: DType, shape: readonly number[], rule: TensorRule, label: string): Promise<void> {
+async function check(dtype: DType, shape: readonly number[], rule: MagnitudeRule, label: string): Promise<void> {
   const n = shape.reduce((a, b) => a * b, 1), data = tiedBytes(dtype, n, 77 + n);
   const file = new Uint8Array(at + data.length + 3);
   file.set(data, at);
@@ -94,7 +94,7 @@ for (const dtype of floats) {
     for (const shape of shapes) for (const orientation of ['out-in', 'in-out'] as const) {
       const byColumns = orientation === 'in-out' && shape.length > 1;
       for (const selected of [0, 3, 100]) {
-        const rule: TensorRule = { kind: 'rows', selected, orientation };
+        const rule: MagnitudeRule = { kind: 'rows', selected, orientation };
         if (byColumns && dtypes[dtype].bits < 8) await assert.rejects(check(dtype, shape, rule, ''), (e) => e instanceof CheckpointError && e.code === 'unsupported-scope');
         else await check(dtype, shape, rule, `${shape} ${JSON.stringify(rule)}`);
       }

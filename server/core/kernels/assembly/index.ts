@@ -3,3 +3,4 @@ export { clearFolded, clearTables, foldTables, histogram16, clearSlots, refine32
 export { scan32 } from './scan32';
 export { count16, count32, mask16, mask32 } from './mask';
 export { groups16, groups32, smallest16, smallest32 } from './select';
+export { applyLower, cholesky, invertLower, sweep } from './dense';

@@ -1,0 +1,37 @@
+import { throwIfCancelled } from '../../errors';
+import type { Job } from '../../job';
+import type { Model } from '../../models/contract';
+import type { PlanTools, PrunePlan, PruneRequest, PruningMethod } from '../contract';
+import { goneOf, keepBest, refuseGlobs, structurePlan } from './planStructure';
+import { outputNorms, scoreUnits } from './scoreUnits';
+import { shrinkUnits } from './shrink';
+import { neuronGroups, requireStructure } from './units';
+
+async function* plan(model: Model, request: PruneRequest, tools: PlanTools, signal?: AbortSignal): Job<PrunePlan> {
+  throwIfCancelled(signal);
+  refuseGlobs('neurons', request);
+  const groups = neuronGroups(model), { keys } = requireStructure(model);
+  const fed = yield* outputNorms(groups, tools, signal), scores = yield* scoreUnits(model.checkpoint, groups, fed?.norms ?? null, tools.io, signal);
+  const gone = goneOf(groups[0].units, request.sparsity, request.parameters?.['multiple-of'] ?? 1);
+  const kept = scores.map((score) => keepBest(score, gone));
+  const shrunk = shrinkUnits(model.checkpoint, groups.flatMap(({ parts, units }, i) => parts.map((part) => ({ part, units, kept: kept[i] }))), { [keys.inner!]: groups[0].units - gone });
+  const structure = { unit: 'neurons', kept: groups.map(({ block, units }, i) => ({ block, of: units, units: kept[i] })), shrunk } as const;
+  return structurePlan('neurons', model, request, structure, new Set(groups.flatMap(({ parts }) => parts.map(({ info }) => info.name))), [], fed?.summary);
+}
+
+/** Whole neurons of the MLPs, the same number from every block. */
+export const neurons: PruningMethod = {
+  id: 'neurons',
+  title: 'Neurons',
+  summary: 'Takes the neurons with the smallest weights out of every MLP: a smaller, faster model of the same shape.',
+  defaultScope: 'tensor',
+  scopes: ['tensor'],
+  patterns: ['unstructured'],
+  allocations: ['uniform'],
+  needs: null,
+  takes: 'norms',
+  structured: true,
+  parameters: [{ name: 'multiple-of', title: 'Multiple of', help: 'neurons that stay in a block are a multiple of this (64 suits most hardware)', fallback: 1, min: 1, max: 4096, whole: true }],
+  source: null,
+  plan,
+};
