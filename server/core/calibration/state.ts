@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { makeFolder } from '../bytes/makeFolder';
 import { readWholeText } from '../bytes/readWhole';
@@ -14,6 +14,8 @@ export interface SegmentRecord {
   readonly influence?: number;
 }
 
+/** A host's name and a process id. */
+const MAX_HOLDER_BYTES = 4096;
 const MAX_RECORD_BYTES = 2 ** 30;
 
 /**
@@ -26,7 +28,7 @@ export class CalibrationState {
   constructor(parent: string, key: unknown) {
     const name = path.join(parent, `.calibration-${createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 24)}`);
     const holder = path.join(name, 'holder');
-    const [host, pid] = existsSync(holder) ? readFileSync(holder, 'utf8').split(' ') : ['', ''];
+    const [host, pid] = existsSync(holder) ? readWholeText(holder, MAX_HOLDER_BYTES).split(' ') : ['', ''];
     const isHeld = host !== '' && (host !== hostPart() || (Number(pid) !== process.pid && isProcessAlive(Number(pid))));
     this.folder = isHeld ? `${name}-${randomBytes(4).toString('hex')}` : name;
     makeFolder(this.folder);

@@ -8,7 +8,7 @@ import { evaluable, prepareText } from '../evaluation/prepareText';
 import { tokensAtOnce } from '../evaluation/evaluateWith';
 import type { PreparedText } from '../evaluation/contract';
 import { besideReference } from '../graph/besideReference';
-import type { ModelGraph, WeightReference } from '../graph/contract';
+import type { GraphOptions, ModelGraph, WeightReference } from '../graph/contract';
 import type { Job } from '../job';
 import type { Model } from '../models/contract';
 import { applyArchitecture, openModel } from '../models/openModel';
@@ -146,11 +146,11 @@ export class Workshop {
   async evaluator(cell: CellSpecification, weights: PrunedWeights): Promise<{ readonly session: Session; readonly thresholds: Float32Array | null }> {
     if (weights.evaluator) return weights.evaluator;
     const { model } = this.open(cell.checkpoint);
-    if (weights.smaller) return weights.evaluator = { session: await this.prunedSession(cell, weights), thresholds: null };
     const allCuts = !weights.plan || [...weights.plan.rules.values()].every((rule) => rule.kind === 'cut');
     // Compared in the same session, whose masks hold for the pruned model alone.
     const compared = comparesPredictions(cell) ? { withLogProbabilities: true } : {};
     const beside = (pruned: ModelGraph): ModelGraph => (compared.withLogProbabilities ? besideReference(pruned, this.graph(cell, { masking: 'none', maskable: [], ...compared })) : pruned);
+    if (weights.smaller) return weights.evaluator = { session: await this.session(cell, beside(smallerGraph(cell, weights.smaller, compared))), thresholds: null };
     if (!allCuts) {
       const session = await this.session(cell, beside(this.graph(cell, { masking: 'none', maskable: [], overlay: weights.overlay, ...compared })));
       return weights.evaluator = { session, thresholds: null };
@@ -177,10 +177,7 @@ export class Workshop {
 
   /** A session of the plain graph over the pruned bytes: the same graph, but that of a smaller model where there is one. The caller closes it. */
   prunedSession(cell: CellSpecification, weights: PrunedWeights): Promise<Session> {
-    if (weights.smaller) {
-      const { model } = weights.smaller;
-      return this.session(cell, evaluable(model).buildGraph(model.checkpoint, { masking: 'none', maskable: [], context: cell.context }));
-    }
+    if (weights.smaller) return this.session(cell, smallerGraph(cell, weights.smaller));
     return this.session(cell, this.graph(cell, { masking: 'none', maskable: [], overlay: weights.overlay }));
   }
 
@@ -231,6 +228,10 @@ export class Workshop {
 
 /** Whether a cell is compared with the dense model token by token; the dense model would only meet itself. */
 export const comparesPredictions = (cell: CellSpecification): boolean => (cell.divergence ?? false) && cell.level > 0;
+
+/** The graph of a model that structured pruning has made smaller. */
+const smallerGraph = (cell: CellSpecification, { model }: PlainModel, more: Partial<GraphOptions> = {}): ModelGraph =>
+  evaluable(model).buildGraph(model.checkpoint, { masking: 'none', maskable: [], context: cell.context, ...more });
 
 /** Thresholds that mask nothing, for every stored name in scope: the baseline runs in the graph of the levels. */
 function keepAll(model: Model, cell: CellSpecification): ReadonlyMap<string, number> {

@@ -88,8 +88,18 @@ test('what a sweep evaluates is what prune writes: masked in the graph, by rows 
   }
 });
 
+test('a structured cell evaluates and weighs the smaller model that prune writes', options, async () => {
+  for (const method of ['heads', 'neurons', 'layers']) {
+    const [dense, { result, losses }] = await sweep(path.join(folder, `smaller-${method}`), { methods: [method] });
+    const written = await pruneAndEvaluate(result.specification, path.join(folder, `written-${method}`));
+    assertSame(losses!, written.losses, method);
+    assert.equal(result.bytes.dense, written.bytes);
+    assert.ok(result.bytes.dense < dense.result.bytes.dense && result.achieved === 0.5);
+  }
+});
+
 test('a cell is compared with the dense model, masked in the graph or by overlay, as its written copy is; its losses stay what they are', options, async () => {
-  for (const [name, change] of [['cuts', {}], ['groups', { pattern: { keep: 2, of: 4 } }]] as const) {
+  for (const [name, change] of [['cuts', {}], ['groups', { pattern: { keep: 2, of: 4 } }], ['neurons', { methods: ['neurons'] }]] as const) {
     const plain = await sweep(path.join(folder, `plain-${name}`), change);
     const [dense, pruned] = await sweep(path.join(folder, `compared-${name}`), { ...change, divergence: true });
     assert.deepEqual([dense.result.divergence, plain[1].result.divergence], [null, null]);
@@ -100,7 +110,7 @@ test('a cell is compared with the dense model, masked in the graph or by overlay
     const { klDivergence: kl, sameTop1, probabilityChange } = pruned.result.divergence!;
     assert.ok(kl.mean > 1e-3 && kl.max > kl.p99 && kl.p99 > kl.median && sameTop1.value < 1);
     for (const [got, want] of [[kl.mean, against!.klDivergence.mean], [kl.max, against!.klDivergence.max], [sameTop1.value, against!.sameTop1.value], [probabilityChange.rms, against!.probabilityChange.rms]]) {
-      assert.ok(Math.abs(got / want - 1) < 1e-5, `${got}, ${want} by hand`);
+      assert.ok(Math.abs(got / want - 1) < 1e-4, `${name}: ${got}, ${want} by hand`);
     }
   }
 });
