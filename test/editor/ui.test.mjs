@@ -148,6 +148,7 @@ step('a target of 50 % prunes from CodeLens to exactly half of the prunable weig
 });
 
 step('a sweep runs from the palette to its curves', async () => {
+  await explorerRow(page, 'config.json').first().dblclick(); // the model in front is the one that is meant
   await runCommand(page, 'Winnow: Run Sweep');
   await pickCheckpoint();
   await pick(page, 'sample');
