@@ -83,15 +83,18 @@ function fromTable(model: Model, tensors: readonly ScopeTensor[], sparsity: numb
 
 /**
  * Sparsities that whole weights can have. A tensor, and in the row scope each of its rows, loses a whole number of them; tensors are rounded up,
- * those with the largest remainder first, while that brings the total nearer to k = round-half-even(sparsity x weights). In the tensor scope the
- * total is then k exactly; in the row scope it is missed by at most half the outputs of one tensor.
+ * those with the largest remainder first, while that brings the total nearer to k = round-half-even(sparsity x weights), or to what the sparsities come to where that is another
+ * total. In the tensor scope the total is then k exactly; in the row scope it is missed by at most half the outputs of one tensor.
  */
 export function inWholeWeights(tensors: readonly ScopeTensor[], sparsities: ReadonlyMap<string, number>, { scope, sparsity }: Pick<PruneRequest, 'scope' | 'sparsity'>): ReadonlyMap<string, number> {
   const parts = tensors.filter(({ info }) => sparsities.has(info.name)).map((tensor) => {
     const inputs = scope === 'row' ? extentOf(tensor).inputs : tensor.info.elements, ideal = sparsities.get(tensor.info.name)! * inputs, whole = Math.floor(ideal);
     return { name: tensor.info.name, inputs, rows: inputs === 0 ? 0 : tensor.info.elements / inputs, whole, rest: ideal - whole, elements: tensor.info.elements };
   });
-  let missing = roundHalfEven(sparsity * parts.reduce((sum, { elements }) => sum + elements, 0)) - parts.reduce((sum, { rows, whole }) => sum + rows * whole, 0);
+  const elements = parts.reduce((sum, part) => sum + part.elements, 0), ideal = parts.reduce((sum, { rows, whole, rest }) => sum + rows * (whole + rest), 0);
+  // A table that names everything, or the published mean, means another total than is asked: then its own is kept to.
+  const total = roundHalfEven(Math.abs(ideal - sparsity * elements) < 1e-6 * elements ? sparsity * elements : ideal);
+  let missing = total - parts.reduce((sum, { rows, whole }) => sum + rows * whole, 0);
   const counts = new Map(parts.map(({ name, whole }) => [name, whole]));
   // A stable sort: equal remainders in the order of names.
   for (const { name, rows, rest, whole } of [...parts].sort((a, b) => b.rest - a.rest)) {

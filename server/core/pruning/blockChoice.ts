@@ -41,27 +41,27 @@ export function rankIn(keys: Float64Array, wanted: number): { readonly value: nu
  * are stored.
  *
  * @param weights (inputs, outputs)
- * @param mask (inputs, outputs), 1 = pruned
+ * @param pruned (inputs, outputs), 1 = pruned
  * @param divisors (inputs)
  */
-export function markSmallest(weights: Float64Array, mask: Uint8Array, divisors: Float64Array, wanted: number, orientation: 'out-in' | 'in-out'): void {
+export function markSmallest(weights: Float64Array, pruned: Uint8Array, divisors: Float64Array, wanted: number, orientation: 'out-in' | 'in-out'): void {
   const inputs = divisors.length, outputs = weights.length / inputs, keys = new Float64Array(weights.length);
   let left = wanted;
   for (let i = 0, at = 0; i < inputs; i++) {
     for (let x = 0; x < outputs; x++, at++) {
-      left -= mask[at];
-      keys[at] = mask[at] === 1 ? Infinity : Math.abs(weights[at]) / divisors[i];
+      left -= pruned[at];
+      keys[at] = pruned[at] === 1 ? Infinity : Math.abs(weights[at]) / divisors[i];
     }
   }
   if (left <= 0) return;
   const { value, ties } = rankIn(keys, left);
-  for (let at = 0; at < keys.length; at++) if (keys[at] < value) mask[at] = 1;
+  for (let at = 0; at < keys.length; at++) if (keys[at] < value) pruned[at] = 1;
   let due = ties;
   const [outer, inner] = orientation === 'in-out' ? [inputs, outputs] : [outputs, inputs];
   for (let a = 0; a < outer && due > 0; a++) {
     for (let b = 0; b < inner && due > 0; b++) {
       const at = orientation === 'in-out' ? a * outputs + b : b * outputs + a;
-      if (keys[at] === value && mask[at] === 0) { mask[at] = 1; due--; }
+      if (keys[at] === value && pruned[at] === 0) { pruned[at] = 1; due--; }
     }
   }
 }

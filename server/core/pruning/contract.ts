@@ -100,7 +100,7 @@ export interface PrunePlan {
   readonly rules: ReadonlyMap<string, TensorRule>;
   /** Exact counts of each tensor in scope. */
   readonly tensors: readonly { readonly name: string; readonly elements: number; readonly zerosBefore: number; readonly zerosAfter: number }[];
-  /** Remarks: NaN in scope, ragged groups, already sparser. */
+  /** Remarks for a person. */
   readonly problems: Model['problems'];
   /** What structured methods take away; there are no rules then, and the counts of `tensors` are of weights that are gone. */
   readonly structure?: StructurePlan;

@@ -21,7 +21,7 @@ export function inputNorms(tensor: ScopeTensor, { sumOfSquares }: Pick<InputStat
   const { matrices, inputs } = extentOf(tensor), { name } = tensor.info;
   if (sumOfSquares.length !== inputs && sumOfSquares.length !== matrices * inputs) throw new CheckpointError('internal', { tensor: name }, `${sumOfSquares.length} norms for ${matrices} x ${inputs} inputs`);
   return Float32Array.from(sumOfSquares, (sum, channel) => {
-    const norm = Math.sqrt(sum);
+    const norm = Math.fround(Math.sqrt(sum));
     if (!Number.isFinite(norm)) throw new CheckpointError('not-finite', { tensor: name }, `the inputs of channel ${channel} are not finite in calibration`);
     return norm;
   });
@@ -53,7 +53,7 @@ export async function* denseStatistics(tensors: readonly ScopeTensor[], needs: S
 
 /** @throws CheckpointError `calibration-needed` */
 export function calibrateWith(tools: PlanTools): NonNullable<PlanTools['calibrate']> {
-  if (!tools.calibrate) throw new CheckpointError('calibration-needed', {}, '');
+  if (!tools.calibrate) throw new CheckpointError('calibration-needed', {}, 'the method, or how its total is dealt out, looks at inputs');
   return tools.calibrate;
 }
 

@@ -50,9 +50,9 @@ export async function sparseGptMatrix(
   products.begin(outputs);
   for (const [index, { from, count }] of blocks.entries()) {
     throwIfCancelled(signal);
-    const block = sharedMatrix(count, outputs), mask = new Uint8Array(new SharedArrayBuffer(count * outputs)), made = sharedMatrix(count, outputs);
+    const block = sharedMatrix(count, outputs), pruned = new Uint8Array(new SharedArrayBuffer(count * outputs)), made = sharedMatrix(count, outputs);
     weights.read(from, count, block);
-    for (let i = 0; i < block.length; i++) if (block[i] === 0) mask[i] = 1;
+    for (let i = 0; i < block.length; i++) if (block[i] === 0) pruned[i] = 1;
     if (from > 0) {
       const q = new Float64Array(from * count);
       for (let row = 0; row < from; row++) q.set(u.subarray(row * inputs + from, row * inputs + from + count), row * count);
@@ -65,9 +65,9 @@ export async function sparseGptMatrix(
       factor.set(u.subarray(row, row + count), i * count);
       divisors[i] = seen[from + i] === 1 ? u[row + i] : NEVER_SEEN;
     }
-    if (pattern === 'unstructured') markSmallest(block, mask, divisors, wanted[index], orientation);
+    if (pattern === 'unstructured') markSmallest(block, pruned, divisors, wanted[index], orientation);
     await all(ranges(outputs, pool.threads).map((range) => pool.run(
-      { kind: 'sweep', weights: block.buffer, errors: made.buffer, mask: mask.buffer as SharedArrayBuffer, factor, divisors, groups, outputs, ...range }, signal)));
+      { kind: 'sweep', weights: block.buffer, errors: made.buffer, pruned: pruned.buffer as SharedArrayBuffer, factor, divisors, groups, outputs, ...range }, signal)));
     errors = Float64Array.from(made);
     overflowed += weights.write(from, count, block);
   }

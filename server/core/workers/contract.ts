@@ -63,11 +63,11 @@ export type DenseTask =
   /** `diagonal` (n, n), symmetric, of a matrix with a unit diagonal, gets its lower Cholesky factor L; the columns of `rows` (n, columns) become L^-1 rows. */
   | { readonly kind: 'eliminate'; readonly diagonal: Float64Array; readonly rows: SharedArrayBuffer; readonly columns: number; readonly from: number; readonly to: number }
   /**
-   * SparseGPT's sweep over a block of n inputs: `weights` (n, outputs) in and out, `errors` (n, outputs) out, `mask` (n, outputs) bytes, 1 = pruned; `factor`
+   * SparseGPT's sweep over a block of n inputs: `weights` (n, outputs) in and out, `errors` (n, outputs) out, `pruned` (n, outputs) bytes, 1 = pruned; `factor`
    * (n, n) the block of the upper factor; `divisors` (n) of the scores. With `groups.of` > 0 the mask of each whole group is completed to `drop` on the way.
    */
   | {
-    readonly kind: 'sweep'; readonly weights: SharedArrayBuffer; readonly errors: SharedArrayBuffer; readonly mask: SharedArrayBuffer; readonly factor: Float64Array;
+    readonly kind: 'sweep'; readonly weights: SharedArrayBuffer; readonly errors: SharedArrayBuffer; readonly pruned: SharedArrayBuffer; readonly factor: Float64Array;
     readonly divisors: Float64Array; readonly groups: { readonly of: number; readonly drop: number }; readonly outputs: number; readonly from: number; readonly to: number;
   };
 

@@ -45,7 +45,7 @@ const LEAST_PIVOT = 1e-12;
 /** SparseGPT's sweep over outputs [from, to) of one block of inputs; see the kernel. */
 export function sweepTask(context: TaskContext, task: Sweep): DenseAnswers['sweep'] {
   const { kernels } = context, { outputs, factor, divisors, groups, from, to } = task, n = divisors.length;
-  const weights = new Float64Array(task.weights), errors = new Float64Array(task.errors), mask = new Uint8Array(task.mask);
+  const weights = new Float64Array(task.weights), errors = new Float64Array(task.errors), mask = new Uint8Array(task.pruned);
   const u = 0, scores = n * n * F64, w = scores + n * F64, e = w + n * CHUNK * F64, marks = e + n * CHUNK * F64;
   const whole = new Float64Array(kernels.buffer.buffer, kernels.buffer.byteOffset, n * n + n);
   whole.set(factor);
