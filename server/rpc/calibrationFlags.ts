@@ -2,13 +2,12 @@ import path from 'node:path';
 import { defaultCalibrationText } from '../core/calibration/text';
 import type { CalibrationRequest } from '../core/calibration/contract';
 import { CheckpointError } from '../core/errors';
+import { MAX_LENGTH, MAX_SAMPLES } from '../core/pruning/requestShape';
 import type { Provider } from '../core/runtime/contract';
 import type { Arguments, Flag, VerbContext } from './verbs/contract';
 
 /** As many windows as the papers take. */
 const DEFAULT_SAMPLES = 128;
-const MAX_SAMPLES = 2 ** 20;
-const MAX_LENGTH = 2 ** 24;
 
 /** What a method that looks at the inputs of the matrices is fed: of `prune` and of `sweep`. */
 export const calibrationFlags: readonly Flag[] = [

@@ -50,7 +50,7 @@ export function pruneJson(model: Model, plan: PrunePlan, outcome: PruneOutcome):
       const role = roles.get(tensor.name);
       return {
         name: tensor.name, parameters: tensor.elements, layer: role?.layer ?? null, ...(role?.stack && { stack: role.stack }),
-        sparsityBefore: fraction(tensor.zerosBefore, tensor.elements), sparsityAfter: fraction(tensor.zerosAfter, tensor.elements), changed: changedOf(tensor),
+        sparsityBefore: plan.structure ? null : fraction(tensor.zerosBefore, tensor.elements), sparsityAfter: fraction(tensor.zerosAfter, tensor.elements), changed: changedOf(tensor),
       };
     }),
     format: outcome.format,

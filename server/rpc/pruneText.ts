@@ -53,10 +53,12 @@ const zerosOf = (rows: readonly Row[], when: 'sparsityBefore' | 'sparsityAfter')
   const parameters = rows.reduce((sum, row) => sum + row.parameters, 0);
   return fraction(rows.reduce((sum, row) => sum + (row[when] ?? 0) * row.parameters, 0), parameters);
 };
-const columns = (first: string): Parameters<typeof table>[0] => [{ title: first, align: 'left' }, { title: 'weights', align: 'right' }, { title: 'before', align: 'right' }, { title: 'after', align: 'right' }, { title: 'changed', align: 'right' }];
+/** Of whole parts there is no before: they are there, and then they are gone. */
+const goneColumns = (first: string): Parameters<typeof table>[0] => [{ title: first, align: 'left' }, { title: 'weights', align: 'right' }, { title: 'gone', align: 'right' }, { title: 'of them', align: 'right' }];
+const columns = (first: string): Parameters<typeof table>[0] => [{ title: first, align: 'left' }, { title: 'weights', align: 'right' }, { title: 'before', align: 'right' }, { title: 'after', align: 'right' }, { title: 'newly zero', align: 'right' }];
 
 /** One line a layer, where there is more than one tensor in some of them. */
-function layerLines({ tensors }: PruneJson): string[] {
+function layerLines({ tensors, structure }: PruneJson): string[] {
   const layers = new Map<string, Row[]>();
   for (const row of tensors) {
     const name = row.layer === null ? 'outside the blocks' : `${row.stack ? `${row.stack} ` : ''}layer ${row.layer}`;
@@ -65,12 +67,17 @@ function layerLines({ tensors }: PruneJson): string[] {
   if (layers.size === 0 || layers.size === tensors.length) return [];
   const order = (rows: readonly Row[]): number => (rows[0].stack === 'decoder' ? 1e6 : 0) + (rows[0].layer ?? -1);
   const sorted = [...layers].sort((a, b) => order(a[1]) - order(b[1]));
-  return [table(columns('layer'), sorted.map(([name, rows]) => [name, shortCount(rows.reduce((sum, row) => sum + row.parameters, 0)), percent(zerosOf(rows, 'sparsityBefore')), percent(zerosOf(rows, 'sparsityAfter')), count(rows.reduce((sum, row) => sum + row.changed, 0))])), ''];
+  const changedIn = (rows: readonly Row[]): string => count(rows.reduce((sum, row) => sum + row.changed, 0));
+  if (structure) return [table(goneColumns('layer'), sorted.map(([name, rows]) => [name, shortCount(rows.reduce((sum, row) => sum + row.parameters, 0)), changedIn(rows), percent(zerosOf(rows, 'sparsityAfter'))])), ''];
+  return [table(columns('layer'), sorted.map(([name, rows]) => [name, shortCount(rows.reduce((sum, row) => sum + row.parameters, 0)), percent(zerosOf(rows, 'sparsityBefore')), percent(zerosOf(rows, 'sparsityAfter')), changedIn(rows)])), ''];
 }
 
 /** The tensors that lose most and least, or all of them. */
-function tensorLines({ tensors }: PruneJson, verbose: boolean): string[] {
+function tensorLines({ tensors, structure }: PruneJson, verbose: boolean): string[] {
+  if (structure && !verbose) return [];
+  if (structure) return [table(goneColumns('tensor'), tensors.map((tensor) => [printable(tensor.name), shortCount(tensor.parameters), count(tensor.changed), percent(tensor.sparsityAfter)]))];
   const row = (tensor: Row): string[] => [printable(tensor.name), shortCount(tensor.parameters), percent(tensor.sparsityBefore), percent(tensor.sparsityAfter), count(tensor.changed)];
+  if (!verbose && tensors.length > 1 && new Set(tensors.map((tensor) => percent(tensor.sparsityAfter))).size === 1 && tensors.every((tensor) => tensor.changed > 0)) return [`all ${tensors.length} tensors: ${percent(tensors[0].sparsityAfter)} (--verbose and --json have each)`];
   if (verbose || tensors.length <= MAX_ROWS) return [table(columns('tensor'), tensors.map(row))];
   const ranked = [...tensors].sort((a, b) => (b.sparsityAfter ?? 0) - (a.sparsityAfter ?? 0));
   const shown = [...ranked.slice(0, MAX_ROWS / 2), ...ranked.slice(-MAX_ROWS / 2)];

@@ -41,18 +41,26 @@ export interface CalibrationTools {
   readonly evaluated?: ReadonlySet<string>;
 }
 
-/** Runs calibrations for one pruning; `done` removes what was kept for going on after a kill, once the pruning has no more need of it. */
-export interface Calibration { readonly calibrate: Calibrate; done(): void }
+/**
+ * Runs calibrations for one pruning. `done` removes what was kept for going on after a kill, once the pruning has no more need of it; `failed` does
+ * where the same would only fail again, and keeps it for a cancel, a child that died and a full disk.
+ */
+export interface Calibration { readonly calibrate: Calibrate; done(): void; failed(error: unknown): void }
+
+/** After these the same command may well go on. */
+const PASSING: ReadonlySet<string> = new Set(['cancelled', 'child-died', 'disk-full', 'out-of-memory']);
 
 /** @returns a calibration that has not read anything yet */
 export function makeCalibration(model: Model, request: CalibrationRequest, tools: CalibrationTools): Calibration {
   const states: CalibrationState[] = [];
   let calls = 0;
+  const done = (): void => { for (const state of states) state.remove(); };
   return {
     calibrate: async function* (needs, names, prune, signal, dense) {
       return yield* calibrate(model, request, tools, { needs, names, prune, dense: dense !== undefined || request.oneShot, call: calls++, states }, signal);
     },
-    done: () => { for (const state of states) state.remove(); },
+    done,
+    failed: (error) => { if (!(error instanceof CheckpointError) || !PASSING.has(error.code)) done(); },
   };
 }
 

@@ -36,7 +36,7 @@ const keysOf = (value: Json): string => Object.keys(value).slice(0, 20).join(', 
 export function readDocuments(text: string, file: string, field: string): string[] {
   return Array.from(objects(text, file), ({ value, line }) => {
     const document = Object.hasOwn(value, field) ? value[field] : undefined;
-    if (typeof document !== 'string') throw broken(file, line, document === undefined ? `no field "${field}"; there are ${keysOf(value)}` : `"${field}" is not text`);
+    if (typeof document !== 'string') throw broken(file, line, document === undefined ? `no field "${field}", only ${keysOf(value)}` : `"${field}" is not text`);
     return document;
   });
 }
@@ -54,7 +54,7 @@ const CONTEXT = ['query', 'context', 'question'], GOLD = ['gold', 'answer', 'lab
 export function readQuestions(text: string, file: string): Question[] {
   return Array.from(objects(text, file), ({ value, line }) => {
     const context = first(value, CONTEXT), choices = value.choices, gold = first(value, GOLD);
-    if (typeof context !== 'string') throw broken(file, line, `none of ${CONTEXT.join(', ')} is text; there are ${keysOf(value)}`);
+    if (typeof context !== 'string') throw broken(file, line, `it needs one of ${CONTEXT.join(', ')} as text, and has ${keysOf(value)}`);
     if (!Array.isArray(choices) || choices.length < 2 || !choices.every((choice): choice is string => typeof choice === 'string' && choice !== '')) throw broken(file, line, '"choices" is not a list of at least two texts');
     const named = typeof gold === 'string' ? choices.indexOf(gold) : -1;
     const index = named !== -1 ? named : typeof gold === 'string' && /^\d{1,4}$/.test(gold) ? Number(gold) : gold;

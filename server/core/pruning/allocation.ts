@@ -109,7 +109,7 @@ export function inWholeWeights(tensors: readonly ScopeTensor[], sparsities: Read
 function remark(model: Model, tensors: readonly ScopeTensor[], sparsities: ReadonlyMap<string, number>, asked: number): Problem[] {
   const weights = tensors.reduce((sum, { info }) => sum + info.elements, 0), given = tensors.reduce((sum, { info }) => sum + info.elements * (sparsities.get(info.name) ?? asked), 0) / weights;
   if (weights === 0 || Math.abs(given - asked) < 1e-6) return [];
-  return [{ code: 'allocation-total', where: { file: model.checkpoint.path }, detail: `${percent(given)} over all tensors, ${percent(asked)} asked` }];
+  return [{ code: 'allocation-total', where: { file: model.checkpoint.path }, detail: `${percent(given)} of the weights in scope, ${percent(asked)} asked` }];
 }
 
 const percent = (fraction: number): string => `${Number((fraction * 100).toPrecision(5))} %`;

@@ -5,8 +5,10 @@ import type { CalibrationSummary } from '../calibration/contract';
 import { CheckpointError } from '../errors';
 import type { Checkpoint, GeneratedFile } from '../formats/contract';
 import type { WorkerPool } from '../workers/contract';
+import { scopes } from './contract';
 import type { PruneRequest } from './contract';
 import type { PublishedFile } from './publish';
+import { isAllocation, isCalibration, isParameters, isPattern, isRecord, isTexts, isWhole, orNull } from './requestShape';
 
 /** Name of the manifest in a written folder. */
 export const MANIFEST_NAME = 'winnow-manifest.json';
@@ -74,22 +76,30 @@ export function readManifest(file: string): PruneManifest {
     if (error instanceof CheckpointError) throw error;
     return refuse(error instanceof Error ? error.message.slice(0, 120) : 'not JSON');
   }
-  if (!isObject(value) || value.manifest === undefined) return refuse('it is no manifest of a pruning');
+  if (!isRecord(value) || value.manifest === undefined) return refuse('it is no manifest of a pruning');
   if (value.manifest !== VERSION) return refuse(`version ${String(value.manifest).slice(0, 20)}, this Winnow reads ${VERSION}`);
   const { source, request, output } = value;
-  if (!isObject(source) || typeof source.path !== 'string' || !isHashedList(source.files)) return refuse('source is not {path, format, files}');
+  if (!isRecord(source) || typeof source.path !== 'string' || !isHashedList(source.files)) return refuse('source is not {path, format, files}');
   if (typeof value.method !== 'string') return refuse('method is not text');
-  if (!isObject(request) || typeof request.sparsity !== 'number' || typeof request.scope !== 'string' || !isPattern(request.pattern) || !isTexts(request.include) || !isTexts(request.exclude) || !Number.isSafeInteger(request.seed)) {
-    return refuse('request lacks sparsity, scope, pattern, include, exclude or seed');
-  }
-  if (!isObject(output) || typeof output.format !== 'string' || !Array.isArray(output.files)) return refuse('output is not {format, files}');
+  if (!isRecord(request)) return refuse('request is no object');
+  const wrong = Object.entries(requestFields).find(([key, test]) => !test(request[key]));
+  if (wrong) return refuse(`request.${wrong[0]} ${request[wrong[0]] === undefined ? 'is missing' : 'has a value it cannot have'}`);
+  const unknown = Object.keys(request).find((key) => !Object.hasOwn(requestFields, key));
+  if (unknown !== undefined) return refuse(`request.${unknown.slice(0, 40)} is not known`);
+  if (!isRecord(output) || typeof output.format !== 'string' || !Array.isArray(output.files)) return refuse('output is not {format, files}');
   return value as unknown as PruneManifest;
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((item) => typeof item === 'string');
-const isPattern = (value: unknown): boolean => value === 'unstructured' || (isObject(value) && Object.values(value).length === 2 && Object.values(value).every((size) => Number.isSafeInteger(size) && (size as number) > 0));
-const isHashedList = (value: unknown): boolean => Array.isArray(value) && value.length > 0 && value.every((file) => isObject(file) && typeof file.name === 'string' && Number.isSafeInteger(file.bytes) && /^[0-9a-f]{64}$/.test(String(file.sha256)));
+const orMissing = (test: (value: unknown) => boolean) => (value: unknown): boolean => value === undefined || test(value);
+
+/** What each key of a request has to be: what flags could have said. */
+const requestFields: Readonly<Record<keyof PruneRequest, (value: unknown) => boolean>> = {
+  sparsity: (value) => typeof value === 'number' && value >= 0 && value <= 1,
+  scope: (value) => (scopes as readonly unknown[]).includes(value),
+  pattern: isPattern, include: isTexts, exclude: isTexts, seed: isWhole(0),
+  allocation: orMissing(isAllocation), parameters: orMissing(isParameters), calibration: orMissing(orNull(isCalibration)),
+};
+const isHashedList = (value: unknown): boolean => Array.isArray(value) && value.length > 0 && value.every((file) => isRecord(file) && typeof file.name === 'string' && Number.isSafeInteger(file.bytes) && /^[0-9a-f]{64}$/.test(String(file.sha256)));
 
 /**
  * That a checkpoint is the one that a manifest was written of: the same files by number, size and hash, whatever they are called.

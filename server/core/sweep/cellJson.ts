@@ -5,9 +5,7 @@ import { CheckpointError } from '../errors';
 import { dtypes } from '../tensor/dtype';
 import type { DType } from '../tensor/dtype';
 import { scopes } from '../pruning/contract';
-import type { Pattern } from '../pruning/contract';
-import { parsePattern } from '../pruning/pattern';
-import { providers } from '../runtime/contract';
+import { isAllocation, isCalibration, isParameters, isPattern, isProvider, isRecord, isText, isTexts, isWhole, orNull } from '../pruning/requestShape';
 import type { CellResult, CellSpecification, FinishedCell } from './contract';
 
 const NOT_FINITE: Readonly<Record<string, number>> = { NaN: Number.NaN, Infinity, '-Infinity': -Infinity };
@@ -41,49 +39,6 @@ export function readLosses(resultPath: string, result: CellResult): Float32Array
   return new Float32Array(Uint8Array.from(bytes).buffer);
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
-const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
-const isWhole = (low: number) => (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= low;
-const isTexts = (value: unknown): boolean => Array.isArray(value) && value.length <= 1000 && value.every(isText);
-const orNull = (test: (value: unknown) => boolean) => (value: unknown): boolean => value === null || test(value);
-
-const isFraction = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value <= 1;
-
-function isPattern(value: unknown): boolean {
-  if (value === 'unstructured') return true;
-  if (!isRecord(value)) return false;
-  const text = 'rows' in value ? `${String(value.rows)}x${String(value.columns)}` : `${String(value.keep)}:${String(value.of)}`;
-  try {
-    return canonicalPattern(parsePattern(text), value);
-  } catch {
-    return false;
-  }
-}
-
-/** Nothing more and nothing else than the pattern itself. */
-const canonicalPattern = (pattern: Pattern, value: Record<string, unknown>): boolean =>
-  pattern !== 'unstructured' && Object.entries(pattern).every(([key, one]) => value[key] === one) && Object.keys(value).length === Object.keys(pattern).length;
-
-function isAllocation(value: unknown): boolean {
-  if (!isRecord(value)) return false;
-  switch (value.kind) {
-    case 'uniform': return true;
-    case 'owl': return typeof value.m === 'number' && value.m > 0 && isFraction(value.lambda) && typeof value.published === 'boolean';
-    case 'table': return Array.isArray(value.entries) && value.entries.length <= 1000 && value.entries.every((entry) => isRecord(entry) && isText(entry.glob) && isFraction(entry.sparsity));
-    default: return false;
-  }
-}
-
-function isCalibration(value: unknown): boolean {
-  if (!isRecord(value)) return false;
-  const { text, samples, length, seed, oneShot, provider, threads, dataFolder, ...rest } = value;
-  const named = (isText(text) && path.isAbsolute(text)) || (isRecord(text) && isText(text.benchmark) && (text.split === 'train' || text.split === 'valid'));
-  return named && isWhole(1)(samples) && orNull(isWhole(2))(length) && isWhole(0)(seed) && typeof oneShot === 'boolean' && isProvider(provider) && isWhole(1)(threads) && orNull(isText)(dataFolder)
-    && Object.keys(rest).length === 0;
-}
-
-const isProvider = (value: unknown): boolean => value === 'auto' || (providers as readonly unknown[]).includes(value);
-
 /** What each key of SPEC.json has to be. */
 const fields: Readonly<Record<keyof CellSpecification, (value: unknown) => boolean>> = {
   version: (v) => v === 1,
@@ -96,7 +51,7 @@ const fields: Readonly<Record<keyof CellSpecification, (value: unknown) => boole
   exclude: isTexts,
   seed: isWhole(0),
   allocation: (v) => v === undefined || isAllocation(v),
-  parameters: (v) => v === undefined || (isRecord(v) && Object.keys(v).length <= 100 && Object.values(v).every((one) => typeof one === 'number' && Number.isFinite(one))),
+  parameters: (v) => v === undefined || isParameters(v),
   calibration: (v) => v === undefined || isCalibration(v),
   benchmark: isText,
   protocol: isText,

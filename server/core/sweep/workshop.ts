@@ -134,6 +134,7 @@ export class Workshop {
       this.current = { key: name, weights };
       return weights;
     } catch (error) {
+      calibration?.failed(error);
       smaller?.close();
       if (folder) rmSync(folder, { recursive: true, force: true });
       throw error;

@@ -39,7 +39,7 @@ export const providerFlag: Flag = { name: 'provider', value: [...providers, 'aut
 
 /** How a text is scored, and where: of `eval` and of `sweep`. */
 export const windowFlags: readonly Flag[] = [
-  { name: 'protocol', value: 'ID', help: `how perplexity is computed: ${protocols.map((protocol) => protocol.id).join(', ')} (default: the family's first); eval takes several with commas between` },
+  { name: 'protocol', value: 'ID', help: `how perplexity is computed: ${protocols.map((protocol) => protocol.id).join(', ')} (default: the family's first)` },
   { name: 'context', value: 'N', help: "tokens in a window (default: the protocol's)" },
   { name: 'stride', value: 'N', help: "tokens from one window to the next (default: the protocol's)" },
   { name: 'limit', value: 'WINDOWS', help: 'only the first windows of each text; the first pages, documents or questions where they are scored each by itself' },

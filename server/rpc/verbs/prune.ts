@@ -36,7 +36,7 @@ type Format = keyof typeof packings;
 /** `winnow prune`: writes a copy of the checkpoint in which the chosen weights are zero. */
 export const prune: Verb<'prune'> = {
   name: 'prune',
-  usage: 'CHECKPOINT --sparsity S [--pattern N:M] [--out PATH] | --from-manifest FILE [CHECKPOINT] [--out PATH]',
+  usage: 'CHECKPOINT (--sparsity S | --pattern N:M) [--method ID] [--out PATH] | --from-manifest FILE [CHECKPOINT] [--out PATH]',
   summary: 'Write a copy of a checkpoint with exactly the asked fraction of its prunable weights zero.',
   flags: [
     { name: 'sparsity', value: 'S', help: 'fraction of the weights in scope that is zero afterwards, 0 to 1' },
@@ -61,7 +61,8 @@ export const prune: Verb<'prune'> = {
     const given = args.text('out');
     const options = { out: given === undefined ? null : path.resolve(context.cwd, given), force: context.force, io: context.io, as: packings[format] === null ? 'own' : 'safetensors' } as const;
     const masks = masksTarget(args, context);
-    const target = prunedTarget(model, methodId, request.sparsity, options);
+    // A dry run writes nothing: what is there is in nobody's way.
+    const target = prunedTarget(model, methodId, request.sparsity, { ...options, force: options.force || dry });
     if (masks === target.path) throw usage('--masks and --out name the same file');
     const pool = makePool({ threads: context.threads }), hasher = makePool({ threads: 1 });
     const scratch = makeScratch(dry ? tmpdir() : path.dirname(target.path));
@@ -99,6 +100,9 @@ export const prune: Verb<'prune'> = {
       calibration?.done();
       if (masks !== null) yield* writeMasks(openCheckpoint(written.out), storedInScope(model, plan), masks, context.force, pool, context.io, context.signal);
       return pruneJson(model, plan, { ...written, format, seconds: (performance.now() - started) / 1000, manifest: told, masks });
+    } catch (error) {
+      calibration?.failed(error);
+      throw error;
     } finally {
       await Promise.all([pool.close(), hasher.close()]);
       scratch.remove();
@@ -144,7 +148,7 @@ function formatNamed(text: string): Format {
 /** @throws CheckpointError `source-differs` when the calibration read another text than then */
 function requireSameCalibration({ calibration }: PruneManifest, plan: PrunePlan): void {
   const now = plan.calibration?.textSha256, then = calibration?.textSha256;
-  if (then !== now) throw new CheckpointError('source-differs', { file: plan.calibration?.text ?? calibration?.text }, `calibration text: SHA-256 ${then?.slice(0, 12) ?? 'none'}… then, ${now?.slice(0, 12) ?? 'none'}… now`);
+  if (then !== now) throw new CheckpointError('source-differs', { file: plan.calibration?.text ?? calibration?.text }, then === undefined ? 'nothing was calibrated then' : now === undefined ? 'it was calibrated then' : `the calibration text is another: SHA-256 ${then.slice(0, 12)}… then`);
 }
 
 /** What an SSD of a laptop writes for long. */

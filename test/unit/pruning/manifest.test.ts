@@ -64,6 +64,17 @@ test('a manifest is not followed for another source, nor together with flags tha
     assert.equal(code, 1, key);
     assert.match(err, /bad-manifest/);
   }
+  const { request } = read(file), calibration = { text: source, samples: 8, length: null, seed: 0, oneShot: false, provider: 'cpu', threads: 1, dataFolder: null };
+  for (const [key, value] of [
+    ['sparsity', 1e308], ['scope', 'all'], ['pattern', { a: 2, b: 4 }], ['include', [3]], ['seed', -1], ['allocation', { kind: 'table', rules: 5 }], ['allocation', 7], ['parameters', { x: '1' }], ['unheard', 1], ['calibration', 'hi'],
+    ['calibration', { ...calibration, samples: 0 }], ['calibration', { ...calibration, samples: 1e15 }], ['calibration', { ...calibration, text: null }], ['calibration', { ...calibration, threads: 1e9 }], ['calibration', { ...calibration, provider: 3 }],
+  ] as const) {
+    const broken = path.join(folder, 'broken.json');
+    writeFileSync(broken, JSON.stringify({ ...read(file), request: { ...request, [key]: value } }));
+    const { code, err } = await winnow(['prune', '--from-manifest', broken, '--out', target]);
+    assert.equal(code, 1, key);
+    assert.match(err, new RegExp(`bad-manifest: .*request\\.${key}`));
+  }
 });
 
 test('what replaces an output takes the old manifest along', async () => {

@@ -26,7 +26,7 @@ async function* plan(model: Model, request: PruneRequest, tools: PlanTools, sign
 export const heads: PruningMethod = {
   id: 'heads',
   title: 'Attention heads',
-  summary: 'Takes the attention heads with the smallest weights out of every block: a smaller, faster model of the same depth.',
+  summary: 'Takes the attention heads with the smallest weights, or with a calibration text those that pass least on, out of every block: a smaller, faster model.',
   defaultScope: 'tensor',
   scopes: ['tensor'],
   patterns: ['unstructured'],

@@ -23,7 +23,7 @@ async function* plan(model: Model, request: PruneRequest, tools: PlanTools, sign
 export const neurons: PruningMethod = {
   id: 'neurons',
   title: 'Neurons',
-  summary: 'Takes the neurons with the smallest weights out of every MLP: a smaller, faster model of the same shape.',
+  summary: 'Takes the neurons with the smallest weights, or with a calibration text those that pass least on, out of every MLP: a smaller, faster model.',
   defaultScope: 'tensor',
   scopes: ['tensor'],
   patterns: ['unstructured'],
