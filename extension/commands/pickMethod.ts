@@ -55,8 +55,9 @@ export async function pickMethods(host: Host, title: string): Promise<readonly s
 /** A text that is not the one to be evaluated: the split of a benchmark, or a file. */
 async function askCalibration(title: string): Promise<string[] | null> {
   const picked = await vscode.window.showQuickPick([
-    { label: '$(book) Training split of the benchmark', description: 'train', detail: 'The default of the papers; needs the data set on this machine', words: ['--calibration', 'train'] },
-    { label: '$(book) Validation split of the benchmark', description: 'valid', words: ['--calibration', 'valid'] },
+    { label: '$(book) Default text', description: 'the benchmark\'s training split', detail: 'Where that is not on this machine its validation split, else the chapters of the sample that are never evaluated', words: [] },
+    { label: '$(book) Training split', description: 'train', detail: 'Of the benchmark; the data set has to be on this machine', words: ['--calibration', 'train'] },
+    { label: '$(book) Validation split', description: 'valid', detail: 'Of the benchmark; the data set has to be on this machine', words: ['--calibration', 'valid'] },
     { label: '$(file-text) Text file…', description: 'any UTF-8 text that is not evaluated later', words: null },
   ], { title, placeHolder: 'Calibration: the text whose activations say which weights matter' });
   if (!picked) return null;

@@ -147,6 +147,28 @@ step('a target of 50 % prunes from CodeLens to exactly half of the prunable weig
   assert.ok(compared.tensors.filter((tensor) => tensor.status === 'differs').every((tensor) => /attn|mlp/.test(tensor.name)));
 });
 
+for (const [method, calibrated] of [['Neurons', false], ['Wanda', true]]) step(`the palette prunes by a method of the catalog: ${method}`, async () => {
+  const id = method.toLowerCase(), rowWith = (text) => page.locator('.quick-input-widget:visible .quick-input-list .monaco-list-row', { hasText: text }).first();
+  await explorerRow(page, 'config.json').first().dblclick();
+  await runCommand(page, 'Winnow: Prune Checkpoint');
+  await pickCheckpoint();
+  await rowWith('all weights compete').waitFor(); // the ways of magnitude come first
+  await page.locator('.quick-input-widget:visible input.input').fill(method);
+  await rowWith(new RegExp(`^${method}`)).click();
+  if (calibrated) await pick(page, 'Default text');
+  await rowWith('50 %').waitFor();
+  await shot(`prune-${id}-levels`);
+  await pick(page, '50 %');
+  const dialog = page.locator('.monaco-dialog-box');
+  await dialog.waitFor({ timeout: 180_000 });
+  await shot(`prune-${id}`);
+  await dialog.locator('.monaco-button', { hasText: /^Prune/ }).first().click();
+  const out = path.join(workspace.folder, `tiny-gpt2-${id}-50`);
+  await until(() => existsSync(path.join(out, 'winnow-manifest.json')), 240_000);
+  const manifest = JSON.parse(readFileSync(path.join(out, 'winnow-manifest.json'), 'utf8'));
+  assert.deepEqual([manifest.method, manifest.request.sparsity, manifest.calibration !== null], [id, 0.5, calibrated]);
+});
+
 step('a sweep runs from the palette to its curves', async () => {
   await explorerRow(page, 'config.json').first().dblclick(); // the model in front is the one that is meant
   await runCommand(page, 'Winnow: Run Sweep');

@@ -12,6 +12,7 @@ import type { Job } from '../job';
 import { MANIFEST_NAME, manifestBeside } from './manifest';
 import { isSidecarName, MAX_SIDECAR_BYTES, isWeightName, sidecarsOf } from './sidecars';
 import type { Sidecar } from './sidecars';
+import { removeTemporaries } from '../temporaries';
 import { publishStaged, removeLeftovers, stagedPath, syncFile, syncFolder } from './staging';
 import { requireOurs } from './target';
 import type { Target } from './target';
@@ -64,6 +65,7 @@ export async function* publish<Answer>(
   const bytes = weightBytes + sidecars.reduce((sum, { bytes: size }) => sum + size, 0);
   const parent = path.dirname(target.path);
   removeLeftovers(parent);
+  removeTemporaries(parent);
   requireSpace(target, bytes);
 
   const staged = stagedPath(target.path);
