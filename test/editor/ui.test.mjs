@@ -149,6 +149,7 @@ step('a target of 50 % prunes from CodeLens to exactly half of the prunable weig
 
 for (const [method, calibrated] of [['Neurons', false], ['Wanda', true]]) step(`the palette prunes by a method of the catalog: ${method}`, async () => {
   const id = method.toLowerCase(), rowWith = (text) => page.locator('.quick-input-widget:visible .quick-input-list .monaco-list-row', { hasText: text }).first();
+  await revealTinyGpt2();
   await explorerRow(page, 'config.json').first().dblclick();
   await runCommand(page, 'Winnow: Prune Checkpoint');
   await pickCheckpoint();
