@@ -3,23 +3,17 @@ import type { Problem } from '../../errors';
 import type { Job } from '../../job';
 import type { Model } from '../../models/contract';
 import type { PlanTools, PrunePlan, PruneRequest, PruningMethod } from '../contract';
-import { goneOf, keepBest, refuseGlobs, structurePlan } from './planStructure';
-import { outputNorms, scoreUnits } from './scoreUnits';
-import { shrinkUnits } from './shrink';
+import { goneOf, planUnitChoice, refuseGlobs } from './planStructure';
 import { headGroups, requireStructure } from './units';
 
 async function* plan(model: Model, request: PruneRequest, tools: PlanTools, signal?: AbortSignal): Job<PrunePlan> {
   throwIfCancelled(signal);
   refuseGlobs('heads', request);
   const { groups, headDim, headsPerUnit, keyValueHeads } = headGroups(model), names = requireStructure(model).keys.heads!;
-  const fed = yield* outputNorms(groups, tools, signal), scores = yield* scoreUnits(model.checkpoint, groups, fed?.norms ?? null, tools.io, signal);
-  const { units } = groups[0], gone = goneOf(units, request.sparsity), left = units - gone;
-  const kept = scores.map((score) => keepBest(score, gone));
+  const gone = goneOf(groups[0].units, request.sparsity), left = groups[0].units - gone;
   const counts = { [names.heads]: left * headsPerUnit, [names.headDim]: headDim, ...(keyValueHeads && { [names.keyValueHeads!]: left }) };
-  const shrunk = shrinkUnits(model.checkpoint, groups.flatMap(({ parts }, i) => parts.map((part) => ({ part, units, kept: kept[i] }))), gone > 0 ? counts : {});
-  const structure = { unit: 'heads', kept: groups.map(({ block }, i) => ({ block, of: units, units: kept[i] })), shrunk } as const;
   const problems: Problem[] = names.inTransformers || gone === 0 ? [] : [{ code: 'own-config-key', where: { file: model.checkpoint.path, key: names.headDim }, detail: `${names.headDim} ${headDim} with ${left * headsPerUnit} heads is written to config.json; transformers' ${model.architecture!.title} does not read it` }];
-  return structurePlan('heads', model, request, structure, new Set(groups.flatMap(({ parts }) => parts.map(({ info }) => info.name))), problems, fed?.summary);
+  return yield* planUnitChoice({ unit: 'heads', groups, gone, config: gone > 0 ? counts : {}, problems }, model, request, tools, signal);
 }
 
 /** Whole attention heads, the same number from every block; with grouped queries, a head of keys and values with its queries. */

@@ -2,21 +2,15 @@ import { throwIfCancelled } from '../../errors';
 import type { Job } from '../../job';
 import type { Model } from '../../models/contract';
 import type { PlanTools, PrunePlan, PruneRequest, PruningMethod } from '../contract';
-import { goneOf, keepBest, refuseGlobs, structurePlan } from './planStructure';
-import { outputNorms, scoreUnits } from './scoreUnits';
-import { shrinkUnits } from './shrink';
+import { goneOf, planUnitChoice, refuseGlobs } from './planStructure';
 import { neuronGroups, requireStructure } from './units';
 
 async function* plan(model: Model, request: PruneRequest, tools: PlanTools, signal?: AbortSignal): Job<PrunePlan> {
   throwIfCancelled(signal);
   refuseGlobs('neurons', request);
   const groups = neuronGroups(model), { keys } = requireStructure(model);
-  const fed = yield* outputNorms(groups, tools, signal), scores = yield* scoreUnits(model.checkpoint, groups, fed?.norms ?? null, tools.io, signal);
   const gone = goneOf(groups[0].units, request.sparsity, request.parameters?.['multiple-of'] ?? 1);
-  const kept = scores.map((score) => keepBest(score, gone));
-  const shrunk = shrinkUnits(model.checkpoint, groups.flatMap(({ parts, units }, i) => parts.map((part) => ({ part, units, kept: kept[i] }))), { [keys.inner!]: groups[0].units - gone });
-  const structure = { unit: 'neurons', kept: groups.map(({ block, units }, i) => ({ block, of: units, units: kept[i] })), shrunk } as const;
-  return structurePlan('neurons', model, request, structure, new Set(groups.flatMap(({ parts }) => parts.map(({ info }) => info.name))), [], fed?.summary);
+  return yield* planUnitChoice({ unit: 'neurons', groups, gone, config: { [keys.inner!]: groups[0].units - gone }, problems: [] }, model, request, tools, signal);
 }
 
 /** Whole neurons of the MLPs, the same number from every block. */

@@ -2,9 +2,13 @@ import type { CalibrationSummary } from '../../calibration/contract';
 import { CheckpointError } from '../../errors';
 import type { Problem } from '../../errors';
 import type { Checkpoint } from '../../formats/contract';
+import type { Job } from '../../job';
 import type { Model } from '../../models/contract';
-import type { PrunePlan, PruneRequest, StructurePlan } from '../contract';
+import type { PlanTools, PrunePlan, PruneRequest, StructurePlan } from '../contract';
 import { roundHalfEven } from '../rounding';
+import { outputNorms, scoreUnits } from './scoreUnits';
+import { shrinkUnits } from './shrink';
+import type { UnitGroup } from './units';
 
 /** How many of `units` go: round-half-even(sparsity x units), at least one stays; those that stay are a multiple of `multiple`, rounded up, where that is possible. */
 export function goneOf(units: number, sparsity: number, multiple = 1): number {
@@ -22,6 +26,18 @@ export function keepBest(scores: Float64Array, gone: number, protectedUnits: Rea
 /** Globs name tensors; units span many. @throws CheckpointError `usage` */
 export function refuseGlobs(method: string, request: PruneRequest): void {
   if (request.include.length + request.exclude.length > 0) throw new CheckpointError('usage', {}, `${method} takes the same number of units from every block: --include and --exclude do not apply`);
+}
+
+/** A choice among heads or neurons: how many of each group's units go, and what the configuration says then. */
+export interface UnitChoice { readonly unit: 'heads' | 'neurons'; readonly groups: readonly UnitGroup[]; readonly gone: number; readonly config: Readonly<Record<string, unknown>>; readonly problems: readonly Problem[] }
+
+/** Scores the units of every group, keeps the best, and plans the checkpoint without the others. Groups have the same number of units. */
+export async function* planUnitChoice({ unit, groups, gone, config, problems }: UnitChoice, model: Model, request: PruneRequest, tools: PlanTools, signal?: AbortSignal): Job<PrunePlan> {
+  const fed = yield* outputNorms(groups, tools, signal), scores = yield* scoreUnits(model.checkpoint, groups, fed?.norms ?? null, tools.io, signal);
+  const kept = scores.map((score) => keepBest(score, gone));
+  const shrunk = shrinkUnits(model.checkpoint, groups.flatMap(({ parts, units }, i) => parts.map((part) => ({ part, units, kept: kept[i] }))), config);
+  const structure = { unit, kept: groups.map(({ block, units }, i) => ({ block, of: units, units: kept[i] })), shrunk };
+  return structurePlan(unit, model, request, structure, new Set(groups.flatMap(({ parts }) => parts.map(({ info }) => info.name))), problems, fed?.summary);
 }
 
 /** Puts the plan together: what each tensor of the old checkpoint loses is counted against the new one. */
